@@ -1,0 +1,132 @@
+# vqsh. `make help` lists the targets; README.md says more. Local settings go to config.mk.
+-include config.mk
+
+VERSION := 0.1.0
+CC      ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+CXX     := $(if $(findstring clang,$(CC)),$(subst clang,clang++,$(CC)),g++)
+PREFIX  ?= /usr/local
+DESTDIR ?=
+BLAS    ?= 1# 0: without OpenBLAS, our own kernels do it all
+READLINE ?= 1# 0: without readline, plain line input
+SAN     ?=# e.g. address,undefined
+WERROR  ?= 0
+OPT     ?= -O2
+T       ?=# make check T=NAME runs the tests whose name contains NAME
+
+# One object tree for each configuration, so that variants never mix.
+empty :=
+space := $(empty) $(empty)
+comma := ,
+BUILD := build/$(notdir $(CC))$(if $(SAN),-$(subst $(comma),-,$(SAN)))$(if $(filter 0,$(BLAS)),-noblas)$(if $(filter 0,$(READLINE)),-noreadline)
+
+pkg = $(shell pkg-config $(1) $(2) 2>/dev/null || echo $(3))
+WARN := -Wall -Wextra -Wshadow -Wwrite-strings -Wundef -Wpointer-arith -Wvla -Wformat=2
+WARN_C := $(WARN) -Wstrict-prototypes -Wmissing-prototypes
+ifeq ($(WERROR),1)
+WARN += -Werror
+WARN_C += -Werror
+endif
+CPPFLAGS += -I. -D_GNU_SOURCE -DVQSH_VERSION='"$(VERSION)"' -DVQ_BLAS=$(BLAS) -DVQ_READLINE=$(READLINE)
+CPPFLAGS += $(call pkg,--cflags,stb chafa libcjson msgpack sentencepiece,-I/usr/include/stb)
+COMMON   := $(OPT) -g -fno-omit-frame-pointer $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
+CFLAGS   += -std=c11 $(COMMON)
+CXXFLAGS += -std=c++17 $(COMMON)
+LDFLAGS  += $(if $(SAN),-fsanitize=$(SAN))
+LDLIBS   := $(call pkg,--libs,libcjson,-lcjson) $(call pkg,--libs,msgpack,-lmsgpackc) \
+            $(call pkg,--libs,sqlite3,-lsqlite3) $(call pkg,--libs,sentencepiece,-lsentencepiece) \
+            $(call pkg,--libs,chafa,-lchafa) $(call pkg,--libs,libcrypto,-lcrypto)
+ifneq ($(BLAS),0)
+LDLIBS   += $(call pkg,--libs,openblas,-lopenblas)
+endif
+READLINE_LIBS := $(if $(filter-out 0,$(READLINE)),$(call pkg,--libs,readline,-lreadline))
+LDLIBS   += -lstdc++ -lpthread -lm
+
+core_src := $(wildcard core/*/*.c) core/vocab/spm.cc
+viz_src  := $(wildcard viz/*.c)
+repl_src := $(wildcard repl/*.c)
+test_src := $(wildcard tests/unit/test_*.c)
+objs      = $(patsubst %,$(BUILD)/%.o,$(basename $(1)))
+core_obj := $(call objs,$(core_src))
+viz_obj  := $(call objs,$(viz_src))
+repl_obj := $(call objs,$(repl_src))
+test_bin := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(test_src))
+tool_bin := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(wildcard tests/tools/*.c))
+
+.PHONY: all run test check setup install uninstall clean help lint FORCE
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: vqsh
+
+# ./vqsh is the program of the configuration last built.
+vqsh: $(BUILD)/vqsh FORCE
+	@cmp -s $< $@ || { cp -f $< $@.tmp && mv -f $@.tmp $@; }
+
+$(BUILD)/vqsh: $(repl_obj) $(BUILD)/libcore.a $(BUILD)/libviz.a $(BUILD)/flags
+	$(CC) $(LDFLAGS) -o $@ $(repl_obj) $(BUILD)/libviz.a $(BUILD)/libcore.a $(READLINE_LIBS) $(LDLIBS)
+
+$(BUILD)/libcore.a: $(core_obj)
+	@rm -f $@; ar rcs $@ $^
+$(BUILD)/libviz.a: $(viz_obj)
+	@rm -f $@; ar rcs $@ $^
+
+# The instruction sets a kernel file may use; which one runs is chosen at run time.
+ifneq ($(filter x86_64 amd64,$(shell uname -m)),)
+$(BUILD)/core/kernels/%_avx2.o:   KERNEL := -mavx2 -mfma -mf16c
+$(BUILD)/core/kernels/%_avx512.o: KERNEL := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c -mprefer-vector-width=512
+endif
+$(BUILD)/core/kernels/%.o: OPT := -O3
+
+$(BUILD)/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(WARN_C) $(KERNEL) -MMD -MP -c -o $@ $<
+$(BUILD)/%.o: %.cc $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(CXX) $(CPPFLAGS) $(CXXFLAGS) $(WARN) -MMD -MP -c -o $@ $<
+
+# Rewritten only when it changes, so a change of flags rebuilds and nothing else does.
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(CXX) $(CPPFLAGS) $(CFLAGS) $(CXXFLAGS) $(WARN_C) $(LDFLAGS) $(LDLIBS)' | cmp -s - $@ || \
+	 echo '$(CC) $(CXX) $(CPPFLAGS) $(CFLAGS) $(CXXFLAGS) $(WARN_C) $(LDFLAGS) $(LDLIBS)' > $@
+
+$(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/libcore.a $(BUILD)/libviz.a
+	$(CC) $(LDFLAGS) -o $@ $< $(BUILD)/libviz.a $(BUILD)/libcore.a $(call pkg,--libs,cmocka,-lcmocka) $(LDLIBS)
+$(BUILD)/tests/tools/%: $(BUILD)/tests/tools/%.o $(BUILD)/libcore.a $(BUILD)/libviz.a
+	$(CC) $(LDFLAGS) -o $@ $< $(BUILD)/libviz.a $(BUILD)/libcore.a $(LDLIBS) -lutil
+
+setup:
+	@tools/setup.sh build
+
+run: setup ## install what is missing, build, open the shell on a shipped model
+	@$(MAKE) --no-print-directory all
+	@tools/run.sh
+
+test: ## install what is missing, build, run all the tests
+	@tools/setup.sh build test
+	@$(MAKE) --no-print-directory check
+
+check: vqsh $(test_bin) $(tool_bin) ## the tests, installing nothing
+	@BUILD=$(BUILD) T='$(T)' tests/run.sh
+
+install: vqsh ## copy program, models and tour below $(DESTDIR)$(PREFIX)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/vqsh
+	install -m 755 vqsh $(DESTDIR)$(PREFIX)/bin/vqsh
+	cp -R samples/. $(DESTDIR)$(PREFIX)/share/vqsh/
+
+uninstall: ## remove what install copied
+	rm -f $(DESTDIR)$(PREFIX)/bin/vqsh
+	rm -rf $(DESTDIR)$(PREFIX)/share/vqsh
+
+clean: ## remove all that was built
+	rm -rf build vqsh
+
+help: ## this list
+	@echo "vqsh $(VERSION). make [TARGET] [CC=clang] [SAN=address,undefined] [WERROR=1] [BLAS=0] [READLINE=0]"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  all        build ./vqsh (the default)"
+
+-include $(shell find build -name '*.d' 2>/dev/null)

@@ -1,0 +1,45 @@
+/*
+ * file: whole-file reading by mapping, and replacing files atomically. The only place that maps
+ * memory or renames files.
+ */
+#ifndef VQ_CORE_BASE_FILE_H
+#define VQ_CORE_BASE_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/err.h"
+
+/* A file's bytes, read-only. `data` is a private mapping of a local file (pages are read when
+ * touched), or a copy in memory where mapping is unsafe: on a network file system a vanished page
+ * would be a signal instead of an error. A regular file is required; size 0 gives data = "". */
+struct vq_file {
+    const uint8_t *data;
+    size_t size;
+    int mapped;
+};
+
+enum vq_status vq_file_open(struct vq_file *out, const char *path, struct vq_err *err);
+void vq_file_close(struct vq_file *f); /* f may be zeroed; leaves it zeroed */
+
+/* The file's first bytes decide what it is, for messages: "a PNG image", "a ZIP archive", "an
+ * ELF program", "a SQLite database", "a text file" ... or NULL when nothing known is recognised. */
+const char *vq_file_sniff(const uint8_t *data, size_t size);
+
+/*
+ * A file being written. Bytes go to a temporary file in the same folder; commit() flushes, syncs,
+ * renames over `path` and syncs the folder; until then `path` is untouched. Every path ends in
+ * exactly one of commit() or abort(). commit() on failure has already aborted.
+ */
+struct vq_writer;
+
+enum vq_status vq_writer_open(struct vq_writer **out, const char *path, struct vq_err *err);
+/* Errors stick: a failed put makes the later ones and commit() fail with the first message. */
+enum vq_status vq_writer_put(struct vq_writer *w, const void *data, size_t size, struct vq_err *err);
+enum vq_status vq_writer_commit(struct vq_writer *w, struct vq_err *err);
+void vq_writer_abort(struct vq_writer *w); /* w may be NULL */
+
+/* One-call form of the above. */
+enum vq_status vq_file_replace(const char *path, const void *data, size_t size, struct vq_err *err);
+
+#endif

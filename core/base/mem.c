@@ -1,0 +1,88 @@
+#include "core/base/mem.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+static atomic_long allocations; /* since the last vq_mem_fail_at() */
+static atomic_long fail_at;     /* the allocation that fails; 0 = none */
+
+static bool allowed(void)
+{
+    long n = atomic_fetch_add_explicit(&allocations, 1, memory_order_relaxed) + 1;
+    return n != atomic_load_explicit(&fail_at, memory_order_relaxed);
+}
+
+long vq_mem_fail_at(long nth)
+{
+    atomic_store(&fail_at, nth);
+    return atomic_exchange(&allocations, 0);
+}
+
+void *vq_alloc(size_t n, size_t size)
+{
+    size_t bytes;
+    if (!allowed() || !vq_mul_ok(n, size, &bytes))
+        return NULL;
+    return malloc(bytes ? bytes : 1);
+}
+
+void *vq_calloc(size_t n, size_t size)
+{
+    size_t bytes;
+    if (!allowed() || !vq_mul_ok(n, size, &bytes))
+        return NULL;
+    return calloc(1, bytes ? bytes : 1);
+}
+
+void *vq_realloc(void *p, size_t n, size_t size)
+{
+    size_t bytes;
+    if (!allowed() || !vq_mul_ok(n, size, &bytes))
+        return NULL;
+    return realloc(p, bytes ? bytes : 1);
+}
+
+char *vq_strndup(const char *s, size_t n)
+{
+    size_t len = strnlen(s, n);
+    char *copy = vq_alloc(len + 1, 1);
+    if (!copy)
+        return NULL;
+    memcpy(copy, s, len);
+    copy[len] = '\0';
+    return copy;
+}
+
+char *vq_strdup(const char *s)
+{
+    return vq_strndup(s, strlen(s));
+}
+
+void *vq_alloc_aligned(size_t bytes)
+{
+    size_t padded;
+    if (!allowed() || !vq_add_ok(bytes, 127, &padded))
+        return NULL;
+    void *p = NULL;
+    return posix_memalign(&p, 64, padded & ~(size_t)63) ? NULL : p;
+}
+
+float *vq_alloc_f32(size_t n)
+{
+    size_t bytes;
+    if (!vq_mul_ok(n, sizeof(float), &bytes))
+        return NULL;
+    float *p = vq_alloc_aligned(bytes);
+    if (p)
+        memset(p, 0, ((bytes + 127) & ~(size_t)63));
+    return p;
+}
+
+enum vq_status vq_nomem(struct vq_err *err, const char *what, size_t n, size_t size)
+{
+    size_t bytes;
+    if (!vq_mul_ok(n, size, &bytes))
+        return vq_fail(err, VQ_ENOMEM, "%s: the size %zu x %zu bytes overflows", what, n, size);
+    return vq_fail(err, VQ_ENOMEM, "%s: out of memory for %zu bytes", what, bytes);
+}
