@@ -1,0 +1,52 @@
+/*
+ * npy: numpy array files, C order, little-endian. Reads versions 1 to 3 of '<f4 <f8 <i4 <i8 |u1
+ * |i1 <u2 <i2 <f2'; Fortran order, big-endian, objects and structures are refused by name. The
+ * header's shape must account for every byte of the file.
+ */
+#ifndef VQ_CORE_BASE_NPY_H
+#define VQ_CORE_BASE_NPY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/base/err.h"
+
+#define VQ_NPY_MAX_RANK 8
+
+enum vq_npy_type { VQ_NPY_F32, VQ_NPY_F64, VQ_NPY_F16, VQ_NPY_I32, VQ_NPY_I64, VQ_NPY_I16,
+                   VQ_NPY_U16, VQ_NPY_I8, VQ_NPY_U8, VQ_NPY_U32, VQ_NPY_U64 };
+
+struct vq_npy {
+    enum vq_npy_type type;
+    int rank;
+    size_t shape[VQ_NPY_MAX_RANK];
+    size_t count; /* product of the shape; 1 for rank 0 */
+    void *data;   /* owned; count elements */
+};
+
+enum vq_status vq_npy_read(struct vq_npy *out, const char *path, struct vq_err *err);
+void vq_npy_release(struct vq_npy *a);
+const char *vq_npy_type_name(enum vq_npy_type type); /* "float32", "int32", ... */
+size_t vq_npy_type_size(enum vq_npy_type type);
+
+/* Reads an integer array of rank 1 or 2 as int32 tokens [rows, cols] (rank 1: rows = 1). Any
+ * integer type is taken as long as each value fits; *tokens is the caller's to free. */
+enum vq_status vq_npy_read_tokens(const char *path, int32_t **tokens, size_t *rows, size_t *cols,
+                                  int *rank, struct vq_err *err);
+
+/* Writes atomically. */
+enum vq_status vq_npy_write(const char *path, enum vq_npy_type type, int rank, const size_t *shape,
+                            const void *data, struct vq_err *err);
+
+/* Writing row by row when the whole does not fit in memory: open with the final shape, put
+ * elements in order, close. close fails unless exactly the announced count was put. */
+struct vq_npy_writer;
+enum vq_status vq_npy_writer_open(struct vq_npy_writer **out, const char *path,
+                                  enum vq_npy_type type, int rank, const size_t *shape,
+                                  struct vq_err *err);
+enum vq_status vq_npy_writer_put(struct vq_npy_writer *w, const void *data, size_t count,
+                                 struct vq_err *err);
+enum vq_status vq_npy_writer_close(struct vq_npy_writer *w, struct vq_err *err);
+void vq_npy_writer_abort(struct vq_npy_writer *w); /* NULL is fine */
+
+#endif
