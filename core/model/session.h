@@ -1,0 +1,129 @@
+/*
+ * session: the attention state of B sequences that move in step through one engine, and the
+ * position they have reached. State after n tokens: the last min(n, M) positions' codes and
+ * values, and the aggregate (count and mean value per code) of everything older. Its size does not
+ * depend on n.
+ *
+ * The blocks in which tokens are fed do not matter: window keys, keys that leave the window inside
+ * a block and the aggregate enter one softmax, which is exactly the softmax over all the past.
+ *
+ * Nothing is committed until a block has passed through all modules: a cancelled or failed feed
+ * leaves the session at the end of the last whole block.
+ */
+#ifndef VQ_CORE_MODEL_SESSION_H
+#define VQ_CORE_MODEL_SESSION_H
+
+#include "core/model/engine.h"
+
+struct vq_session;
+
+/* An empty state of `batch` sequences. The engine must outlive it. */
+enum vq_status vq_session_new(struct vq_session **out, const struct vq_engine *e, int batch,
+                              struct vq_err *err);
+void vq_session_free(struct vq_session *s);
+void vq_session_reset(struct vq_session *s);
+/* A copy with `batch` sequences: of the same batch, or any batch from a session of one sequence.
+ * The source is untouched. */
+enum vq_status vq_session_fork(struct vq_session **out, const struct vq_session *s, int batch,
+                               struct vq_err *err);
+
+const struct vq_engine *vq_session_engine(const struct vq_session *s);
+int vq_session_batch(const struct vq_session *s);
+int64_t vq_session_position(const struct vq_session *s); /* tokens fed so far */
+uint64_t vq_session_bytes(const struct vq_session *s);   /* memory held, scratch included */
+/* Bytes of state that one more token of all B sequences reads. */
+uint64_t vq_session_bytes_per_token(const struct vq_session *s);
+
+/* Where a block stands, as observers see it. */
+struct vq_block {
+    int batch;              /* B */
+    int n;                  /* tokens per sequence in this block */
+    int64_t position;       /* absolute position of the block's first token */
+    const int32_t *tokens;  /* [B, n] */
+};
+
+/* What a module did in a block. Arrays are borrowed during the call. */
+struct vq_module_view {
+    int module;           /* layer * 2 + (attn - 1) */
+    const int32_t *codes; /* [B, H, n] shortcodes z */
+    const float *keys;    /* [B * n, H, K] normalised, scaled keys before quantisation */
+    const float *branch;  /* [B * n, D] what the module adds to the residual stream */
+    const float *stream;  /* [B * n, D] the residual stream after adding it */
+};
+
+/* Callbacks, each may be NULL. Rows of [B * n, ...] arrays are b * n + t. */
+struct vq_observer {
+    void *ud;
+    void (*embedded)(void *ud, const struct vq_block *b, const float *x); /* [B * n, D] */
+    void (*module)(void *ud, const struct vq_block *b, const struct vq_module_view *v);
+    /* Logits after e_scale [B * n, N]; NULL here spares the output product but for the last
+     * token of the feed. Returning non-VQ_OK stops after this block, which stays committed. */
+    enum vq_status (*logits)(void *ud, const struct vq_block *b, const float *logits,
+                             struct vq_err *err);
+    /* After a block is committed. */
+    void (*committed)(void *ud, const struct vq_block *b);
+};
+
+struct vq_feed_options {
+    int block;                         /* tokens per block, 0: the engine's choice */
+    const struct vq_observer *observe; /* or NULL */
+    const struct vq_cancel *cancel;    /* or NULL; polled between modules */
+    int no_logits;                     /* 1: do not compute even the last logits */
+};
+
+/* Feeds tokens[B, n] (row stride `stride` >= n). Ids outside the vocabulary are VQ_EINVAL before
+ * anything is changed. options may be NULL. */
+enum vq_status vq_session_feed(struct vq_session *s, const int32_t *tokens, size_t n, size_t stride,
+                               const struct vq_feed_options *options, struct vq_err *err);
+
+/* Logits after the last token, [B, N]; NULL at position 0, after no_logits, or after loading a
+ * state. Borrowed until the next call that changes s. */
+const float *vq_session_logits(const struct vq_session *s);
+
+/*
+ * The state of one module of one sequence, folded so that the window holds the last min(n, M)
+ * positions. Borrowed until s changes.
+ */
+struct vq_cache_view {
+    int64_t position;    /* n */
+    int window;          /* positions in the window, min(n, M) */
+    int64_t first;       /* absolute position of the window's oldest */
+    const int32_t *code; /* [H][stride] codes of the window, oldest first */
+    size_t code_stride;
+    const float *value;  /* [H][value_stride] values: row t at value + h * value_stride + t * V */
+    size_t value_stride;
+    const int64_t *count; /* [H, S] lower */
+    const float *mean;    /* [H, S, V] upper_div_lower */
+};
+void vq_session_cache(const struct vq_session *s, int module, int b, struct vq_cache_view *out);
+
+/*
+ * The softmax of the last query fed, of one module, head and sequence: over `window` keys at
+ * absolute positions first..first+window-1 (distance 0..M, the query's own included), then over
+ * the S codes of the aggregate. weight sums to 1; score is the logit before the softmax (of a
+ * code: with log n added); empty codes have weight 0 and score -inf. VQ_ENOTFOUND when no token
+ * was fed since the session was made or its state loaded.
+ */
+struct vq_attention_view {
+    int64_t query;          /* absolute position of the query */
+    int window;
+    int64_t first;
+    const float *score;     /* [window + S] */
+    const float *weight;    /* [window + S] */
+    const int32_t *code;    /* [window] codes of the window keys */
+    const int64_t *count;   /* [S] members of each code in the aggregate as that query saw it */
+    const float *query_vec; /* [K] the query q, before u and v are added */
+};
+enum vq_status vq_session_attention(const struct vq_session *s, int module, int head, int b,
+                                    struct vq_attention_view *out, struct vq_err *err);
+
+/* Saves the state as safetensors (constant size), with the model's shape and `sha256` (may be "")
+ * in its metadata; loads it into s, whose engine must have the same shapes and, when both are
+ * known, the same hash. A failed load leaves s as it was. Tensors are named and shaped as
+ * golden/README says: xl_z, xl_v, agg_lower (int64), agg_upper_div_lower, pos_offset. */
+enum vq_status vq_session_save(const struct vq_session *s, const char *path, const char *sha256,
+                               uint64_t *bytes, struct vq_err *err);
+enum vq_status vq_session_load(struct vq_session *s, const char *path, const char *sha256,
+                               struct vq_err *err);
+
+#endif
