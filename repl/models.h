@@ -1,0 +1,89 @@
+/*
+ * models: what is loaded. Several models at once, one of them current. Each has, made when first
+ * asked for: an engine (prepared weights), a session (the attention state that `feed` moves), a
+ * trace for inspection, named states, and the SHA-256 of its file, computed in the background from
+ * the moment the model is first used.
+ */
+#ifndef VQ_REPL_MODELS_H
+#define VQ_REPL_MODELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/model/engine.h"
+#include "core/model/model.h"
+#include "core/model/session.h"
+#include "repl/sh.h"
+
+struct sh_hash; /* the background computation */
+
+struct sh_state {
+    char *name;
+    struct vq_session *session;
+    struct sh_state *next;
+};
+
+struct sh_model {
+    char *name;
+    char *path; /* as given to load */
+    struct vq_model *model;
+    enum vq_weight_format weights;
+    struct sh_model *next;
+    /* reached through the calls below */
+    struct vq_engine *engine;
+    struct vq_session *session;
+    struct sh_state *states;
+    struct sh_hash *hash;
+    void *trace;                     /* owned by whoever made it ... */
+    void (*trace_free)(void *trace); /* ... and freed with this */
+};
+
+struct sh_model *sh_model_current(const struct sh *sh); /* NULL when nothing is loaded */
+struct sh_model *sh_model_first(const struct sh *sh);   /* then m->next; order of loading */
+struct sh_model *sh_model_find(const struct sh *sh, const char *name); /* exact; NULL */
+size_t sh_model_count(const struct sh *sh);
+
+/* Takes over an open model under `name` (NULL: made from the path) and makes it current. A name
+ * that is taken is VQ_EINVAL and leaves `model` the caller's. */
+enum vq_status sh_model_add(struct sh *sh, struct vq_model *model, const char *path,
+                            const char *name, enum vq_weight_format weights, struct sh_model **out,
+                            struct vq_err *err);
+void sh_model_use(struct sh *sh, struct sh_model *m);
+/* Frees m and all that hangs on it; when it was current, the one loaded last becomes current. */
+void sh_model_unload(struct sh *sh, struct sh_model *m);
+/* The name that load gives when none is asked for: "text-small" for .../text-small/checkpoint_3576,
+ * "text-small-2" when that is taken. Into buf; returns buf. */
+const char *sh_model_name_for(const struct sh *sh, const char *path, char *buf, size_t len);
+
+/* The engine, preparing the weights on first use (progress is shown, Ctrl-C stops it). NULL fills
+ * err. */
+const struct vq_engine *sh_model_engine(struct sh *sh, struct sh_model *m, struct vq_err *err);
+/* Drops engine, session, states and trace, so that the next use makes them anew (other weights). */
+void sh_model_drop_engine(struct sh_model *m);
+/* The session of one sequence, empty on first use. NULL fills err. */
+struct vq_session *sh_model_session(struct sh *sh, struct sh_model *m, struct vq_err *err);
+/* Tokens fed so far; 0 when there is no session yet. */
+int64_t sh_model_position(const struct sh_model *m);
+/* Replaces the session by `s`, which m owns from now on; the trace is dropped. */
+void sh_model_set_session(struct sh_model *m, struct vq_session *s);
+
+/* Named states: keep a session (m owns it; replaces one of that name), find it, list it through
+ * m->states, forget it (false when there is none). */
+enum vq_status sh_state_keep(struct sh_model *m, const char *name, struct vq_session *s,
+                             struct vq_err *err);
+struct sh_state *sh_state_find(const struct sh_model *m, const char *name);
+bool sh_state_drop(struct sh_model *m, const char *name);
+
+/*
+ * The SHA-256 of the checkpoint file in hex. wait: until it is known, watching cancel
+ * (VQ_ECANCELLED leaves the computation running). Without wait: *hex is NULL while it is not known,
+ * which is no failure. *hex is borrowed from m.
+ */
+enum vq_status sh_model_hash(struct sh *sh, struct sh_model *m, bool wait, const char **hex,
+                             struct vq_err *err);
+
+/* For the shell itself. */
+struct sh_models *sh_models_new(void);
+void sh_models_free(struct sh *sh);
+
+#endif

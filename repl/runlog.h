@@ -1,0 +1,62 @@
+/*
+ * runlog: what the session writes into the run database. A run is one use of a command worth
+ * keeping (score, sample, train, ...): its command line, settings, seed, model, results, and how it
+ * ended. Recording never stops the work: when the database cannot be used, one warning is printed
+ * and the calls below do nothing. So do they with --no-log.
+ *
+ *     sh_run_begin(sh, sh_model_current(sh), &seed, settings.data);
+ *     ...
+ *     sh_run_result_f64(sh, "nats", nats);
+ *     sh_run_end(sh, SH_OK);
+ *
+ * The dispatcher ends a run that a command left open, with the command's own outcome and message,
+ * so error paths need no call.
+ */
+#ifndef VQ_REPL_RUNLOG_H
+#define VQ_REPL_RUNLOG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "repl/models.h"
+#include "repl/sh.h"
+
+struct vq_store; /* core/store/store.h */
+
+/* Begins a run of the running command. m (NULL: none) gives name, path, configuration and, once
+ * known, the hash; seed may be NULL; settings_json (NULL: the command's arguments) is a JSON object
+ * of what the outcome depends on. */
+void sh_run_begin(struct sh *sh, struct sh_model *m, const uint64_t *seed,
+                  const char *settings_json);
+/* The id, for output; NULL when nothing is being recorded. Valid until the command ends. */
+const char *sh_run_id(const struct sh *sh);
+
+/* What came out. One value per key; a later one replaces it. */
+void sh_run_result_int(struct sh *sh, const char *key, int64_t v);
+void sh_run_result_f64(struct sh *sh, const char *key, double v);
+void sh_run_result_text(struct sh *sh, const char *key, const char *v);
+/* A point of a curve; written in batches. */
+void sh_run_metric(struct sh *sh, const char *name, int64_t step, double v);
+/* A drawn sequence: its text (or NULL), its tokens (or NULL), and the file it went to (or NULL). */
+void sh_run_sample(struct sh *sh, int64_t index, uint64_t seed, const char *text, size_t size,
+                   const int32_t *tokens, size_t n_token, double nats, const char *path);
+/* A file that the run wrote: kind is "image", "npy", "checkpoint", "text". */
+void sh_run_file(struct sh *sh, const char *kind, const char *path);
+
+/* Ends the run: finished, failed or interrupted as rc says. Waits for the model's hash if that is
+ * not known yet. */
+void sh_run_end(struct sh *sh, enum sh_rc rc);
+
+/* The database, opened on first use, also with --no-log (for `runs` and the like). NULL fills err.
+ */
+struct vq_store *sh_store(struct sh *sh, struct vq_err *err);
+/* Where it is: --db, $VQSH_DB, $XDG_DATA_HOME/vqsh/runs.db, ~/.local/share/vqsh/runs.db. */
+const char *sh_store_path(const struct sh *sh);
+
+/* For the shell itself. */
+struct sh_log *sh_log_new(const char *path, bool record); /* path NULL: the default */
+void sh_log_free(struct sh *sh);
+/* Keeps the message of a failed command for its run. */
+void sh_log_message(struct sh *sh, const char *msg);
+
+#endif
