@@ -116,8 +116,8 @@ double sh_now(void);
  * In batch stops at the first failure unless keep_going. Returns the last rc that was not SH_OK,
  * or SH_OK.
  */
-enum sh_rc sh_run_text(struct sh *sh, const char *text, size_t size, const char *name);
+enum sh_rc sh_exec_text(struct sh *sh, const char *text, size_t size, const char *name);
 /* Reads a file (- is stdin) and runs it. */
-enum sh_rc sh_run_file(struct sh *sh, const char *path);
+enum sh_rc sh_exec_file(struct sh *sh, const char *path);
 
 #endif
