@@ -31,9 +31,9 @@ bool vq_weight_format_parse(const char *name, enum vq_weight_format *out);
  * Back-ends. The default is the fastest of what the processor and the build have. Choosing is for
  * a whole process start or a test: not while products run.
  */
-size_t vq_gemm_backends(void);                     /* how many exist in this build and processor */
-const char *vq_gemm_backend_name(size_t i);        /* "portable", "avx2", "avx512", "openblas" */
-struct vq_gemm;                                    /* a chosen back-end; static, never freed */
+size_t vq_gemm_backends(void);              /* how many exist in this build and processor */
+const char *vq_gemm_backend_name(size_t i); /* "portable", "avx2", "avx512", "openblas" */
+struct vq_gemm;                             /* a chosen back-end; static, never freed */
 const struct vq_gemm *vq_gemm_default(void);
 const struct vq_gemm *vq_gemm_find(const char *name); /* NULL when not available here */
 const char *vq_gemm_name(const struct vq_gemm *g);

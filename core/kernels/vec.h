@@ -16,14 +16,14 @@ struct vq_vec {
     /* y[i] = (x[i] / sqrt(mean(x^2) + 1e-6)) * scale * g[i] + b[i]; g and b may be NULL (1, 0). */
     void (*rms_norm)(float *y, const float *x, size_t n, const float *g, const float *b,
                      float scale);
-    void (*silu)(float *y, const float *x, size_t n);                   /* x / (1 + exp(-x)) */
-    void (*add)(float *y, const float *x, size_t n);                    /* y += x */
-    void (*mul)(float *y, const float *x, size_t n);                    /* y *= x */
-    void (*scale)(float *y, float a, size_t n);                         /* y *= a */
-    void (*axpy)(float *y, float a, const float *x, size_t n);          /* y += a x */
-    void (*mix)(float *y, float a, float b, const float *x, size_t n);  /* y = a y + b x */
+    void (*silu)(float *y, const float *x, size_t n);                  /* x / (1 + exp(-x)) */
+    void (*add)(float *y, const float *x, size_t n);                   /* y += x */
+    void (*mul)(float *y, const float *x, size_t n);                   /* y *= x */
+    void (*scale)(float *y, float a, size_t n);                        /* y *= a */
+    void (*axpy)(float *y, float a, const float *x, size_t n);         /* y += a x */
+    void (*mix)(float *y, float a, float b, const float *x, size_t n); /* y = a y + b x */
     float (*dot)(const float *x, const float *y, size_t n);
-    float (*max)(const float *x, size_t n);                             /* -inf for n = 0 */
+    float (*max)(const float *x, size_t n); /* -inf for n = 0 */
     /* y[i] = exp(x[i] - top), returning the sum; relative error of exp below 2e-7; x[i] = -inf
      * gives 0. */
     float (*exp_sum)(float *y, const float *x, float top, size_t n);

@@ -1,0 +1,260 @@
+/*
+ * gemm_weight: weights into and out of the packed form that gemm_kernel.h describes, in the three
+ * formats. Packing is done once per model, spread over the pool; unpacking serves inspection and
+ * back-ends that want plain matrices.
+ *
+ * A bf16 row of a panel is VQ_NR / 2 words; word j holds column j in its low half and column
+ * j + VQ_NR / 2 in its high half, so that a shift and a mask turn one load into two vectors.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "core/base/half.h"
+#include "core/base/mem.h"
+#include "core/kernels/gemm_kernel.h"
+
+#define HALF       (VQ_NR / 2)
+#define HUGE_BYTES ((size_t)4 << 20) /* from here on large pages are asked for */
+
+static const char *const format_names[] = {
+    [VQ_WEIGHT_F32] = "f32",
+    [VQ_WEIGHT_BF16] = "bf16",
+    [VQ_WEIGHT_INT8] = "int8",
+};
+
+#define N_FORMATS (sizeof(format_names) / sizeof(format_names[0]))
+_Static_assert(N_FORMATS == VQ_WEIGHT_INT8 + 1, "every format has a name");
+
+const char *vq_weight_format_name(enum vq_weight_format f)
+{
+    return (size_t)f < N_FORMATS ? format_names[f] : "unknown";
+}
+
+bool vq_weight_format_parse(const char *name, enum vq_weight_format *out)
+{
+    for (size_t i = 0; i < N_FORMATS; i++) {
+        if (!strcmp(name, format_names[i])) {
+            *out = (enum vq_weight_format)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static size_t min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* One block from w's row k0 and column n0: kc rows, `cols` columns, the rest of the panel zero. */
+static void pack_f32(float *dst, size_t kc, size_t cols, const float *w, size_t ldw)
+{
+    for (size_t k = 0; k < kc; k++) {
+        for (size_t c = 0; c < VQ_NR; c++)
+            dst[k * VQ_NR + c] = c < cols ? w[k * ldw + c] : 0.0f;
+    }
+}
+
+static void pack_bf16(uint32_t *dst, size_t kc, size_t cols, const float *w, size_t ldw)
+{
+    for (size_t k = 0; k < kc; k++) {
+        for (size_t j = 0; j < HALF; j++) {
+            uint32_t lo = j < cols ? vq_f32_to_bf16(w[k * ldw + j]) : 0;
+            uint32_t hi = j + HALF < cols ? vq_f32_to_bf16(w[k * ldw + j + HALF]) : 0;
+            dst[k * HALF + j] = lo | hi << 16;
+        }
+    }
+}
+
+/* One column of one group. A column with a value that is not finite gets the scale NaN: the
+ * products show it, rather than a clipped number. */
+static float quantise_column(int8_t *dst, size_t kc, const float *w, size_t ldw)
+{
+    float top = 0.0f;
+    bool finite = true;
+    for (size_t k = 0; k < kc; k++) {
+        float size = fabsf(w[k * ldw]);
+        finite = finite && isfinite(size);
+        top = size > top ? size : top;
+    }
+    float scale = finite ? top / 127.0f : NAN;
+    for (size_t k = 0; k < kc; k++) {
+        float q = scale > 0.0f ? nearbyintf(w[k * ldw] / scale) : 0.0f;
+        q = q > 127.0f ? 127.0f : q < -127.0f ? -127.0f : q;
+        dst[k * VQ_NR] = (int8_t)q;
+    }
+    return scale;
+}
+
+static void pack_int8(unsigned char *dst, size_t kc, size_t cols, const float *w, size_t ldw)
+{
+    for (size_t k = 0; k < kc; k += VQ_INT8_GROUP) {
+        size_t n = min_size(VQ_INT8_GROUP, kc - k);
+        float *scale = (float *)(void *)dst;
+        int8_t *q = (int8_t *)(dst + VQ_NR * sizeof(float));
+        memset(dst, 0, vq_block_bytes(VQ_WEIGHT_INT8, n));
+        for (size_t c = 0; c < VQ_NR && c < cols; c++)
+            scale[c] = quantise_column(q + c, n, w + k * ldw + c, ldw);
+        dst += vq_block_bytes(VQ_WEIGHT_INT8, n);
+    }
+}
+
+struct packing {
+    struct vq_weight *w;
+    const float *src;
+    size_t lds;
+};
+
+static void pack_panel(void *ud, size_t p, int worker)
+{
+    (void)worker;
+    const struct packing *j = ud;
+    const struct vq_weight *w = j->w;
+    size_t cols = w->N - p * VQ_NR;
+    for (size_t k0 = 0; k0 < w->K; k0 += VQ_KC) {
+        size_t kc = min_size(VQ_KC, w->K - k0);
+        void *dst = w->data + (vq_block(w, k0, kc, p) - w->data);
+        const float *src = j->src + k0 * j->lds + p * VQ_NR;
+        switch (w->format) {
+        case VQ_WEIGHT_F32:
+            pack_f32(dst, kc, cols, src, j->lds);
+            break;
+        case VQ_WEIGHT_BF16:
+            pack_bf16(dst, kc, cols, src, j->lds);
+            break;
+        case VQ_WEIGHT_INT8:
+            pack_int8(dst, kc, cols, src, j->lds);
+            break;
+        }
+    }
+}
+
+/* Bytes of all blocks of one panel row of w; false on overflow. */
+static bool data_bytes(const struct vq_weight *w, size_t *bytes)
+{
+    size_t full = w->K / VQ_KC;
+    size_t cells;
+    if (!vq_mul_ok(w->K, VQ_NR * 2 * sizeof(float), &cells))
+        return false;
+    size_t panel = full * vq_block_bytes(w->format, VQ_KC);
+    if (w->K % VQ_KC)
+        panel += vq_block_bytes(w->format, w->K % VQ_KC);
+    return vq_mul_ok(panel, w->panels, bytes);
+}
+
+/* Large pages spare a page walk every 4 KB of the stream; where there are none nothing is lost. */
+static void ask_large_pages(void *data, size_t bytes)
+{
+    if (bytes < HUGE_BYTES)
+        return;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t from = ((uintptr_t)data + page - 1) / page * page;
+    uintptr_t to = ((uintptr_t)data + bytes) / page * page;
+    madvise((void *)from, to - from, MADV_HUGEPAGE);
+}
+
+enum vq_status vq_weight_new(struct vq_weight **out, enum vq_weight_format format, size_t K,
+                             size_t N, const float *w, size_t ldw, struct vq_pool *pool,
+                             struct vq_err *err)
+{
+    *out = NULL;
+    if ((size_t)format >= N_FORMATS)
+        return vq_fail(err, VQ_EINVAL, "unknown weight format %d", (int)format);
+    if (ldw < N)
+        return vq_fail(err, VQ_EINVAL, "weight rows of %zu numbers have a stride of %zu", N, ldw);
+    struct vq_weight *p = vq_alloc(1, sizeof(*p));
+    if (!p)
+        return vq_nomem(err, "weight", 1, sizeof(*p));
+    *p = (struct vq_weight){
+        .format = format, .K = K, .N = N, .panels = N / VQ_NR + (N % VQ_NR != 0)};
+    bool fits = data_bytes(p, &p->bytes);
+    p->data = fits ? vq_alloc_aligned(p->bytes) : NULL;
+    if (!p->data) {
+        size_t bytes = p->bytes;
+        vq_weight_free(p);
+        return fits ? vq_nomem(err, "packed weight", bytes, 1)
+                    : vq_fail(err, VQ_ENOMEM, "packed weight: %zu x %zu overflows", K, N);
+    }
+    ask_large_pages(p->data, p->bytes);
+    struct packing j = {.w = p, .src = w, .lds = ldw};
+    vq_pool_run(pool, p->panels, pack_panel, &j);
+    *out = p;
+    return VQ_OK;
+}
+
+void vq_weight_free(struct vq_weight *w)
+{
+    if (!w)
+        return;
+    free(w->data);
+    free(w);
+}
+
+size_t vq_weight_bytes(const struct vq_weight *w)
+{
+    return w->bytes;
+}
+
+size_t vq_weight_rows(const struct vq_weight *w)
+{
+    return w->K;
+}
+
+size_t vq_weight_cols(const struct vq_weight *w)
+{
+    return w->N;
+}
+
+static void unpack_int8(size_t kc, const unsigned char *block, float *dst, size_t ldd, size_t cols)
+{
+    for (size_t k = 0; k < kc; k += VQ_INT8_GROUP) {
+        size_t n = min_size(VQ_INT8_GROUP, kc - k);
+        const float *scale = (const float *)(const void *)block;
+        const int8_t *q = (const int8_t *)(block + VQ_NR * sizeof(float));
+        for (size_t i = 0; i < n; i++) {
+            for (size_t c = 0; c < cols; c++)
+                dst[(k + i) * ldd + c] = (float)q[i * VQ_NR + c] * scale[c];
+        }
+        block += vq_block_bytes(VQ_WEIGHT_INT8, n);
+    }
+}
+
+static void unpack_bf16(size_t kc, const uint32_t *block, float *dst, size_t ldd, size_t cols)
+{
+    for (size_t k = 0; k < kc; k++) {
+        for (size_t c = 0; c < cols; c++) {
+            uint32_t word = block[k * HALF + c % HALF];
+            dst[k * ldd + c] = vq_bf16_to_f32((uint16_t)(c < HALF ? word : word >> 16));
+        }
+    }
+}
+
+void vq_block_unpack(enum vq_weight_format f, size_t kc, const void *block, float *dst, size_t ldd,
+                     size_t cols)
+{
+    switch (f) {
+    case VQ_WEIGHT_F32:
+        for (size_t k = 0; k < kc; k++)
+            memcpy(dst + k * ldd, (const float *)block + k * VQ_NR, cols * sizeof(float));
+        break;
+    case VQ_WEIGHT_BF16:
+        unpack_bf16(kc, block, dst, ldd, cols);
+        break;
+    case VQ_WEIGHT_INT8:
+        unpack_int8(kc, block, dst, ldd, cols);
+        break;
+    }
+}
+
+void vq_weight_unpack(const struct vq_weight *w, float *dst)
+{
+    for (size_t k0 = 0; k0 < w->K; k0 += VQ_KC) {
+        size_t kc = min_size(VQ_KC, w->K - k0);
+        for (size_t p = 0; p < w->panels; p++)
+            vq_block_unpack(w->format, kc, vq_block(w, k0, kc, p), dst + k0 * w->N + p * VQ_NR,
+                            w->N, min_size(VQ_NR, w->N - p * VQ_NR));
+    }
+}
