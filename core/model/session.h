@@ -46,7 +46,9 @@ struct vq_block {
 struct vq_module_view {
     int module;           /* layer * 2 + (attn - 1) */
     const int32_t *codes; /* [B, H, n] shortcodes z */
-    const float *keys;    /* [B * n, H, K] normalised, scaled keys before quantisation */
+    const float *keys;    /* normalised, scaled keys before quantisation: [H, K] of row r at
+                             keys + r * key_stride */
+    size_t key_stride;
     const float *branch;  /* [B * n, D] what the module adds to the residual stream */
     const float *stream;  /* [B * n, D] the residual stream after adding it */
 };
@@ -65,7 +67,7 @@ struct vq_observer {
 };
 
 struct vq_feed_options {
-    int block;                         /* tokens per block, 0: the engine's choice */
+    int block; /* tokens per block, capped by the engine's choice; 0: that choice */
     const struct vq_observer *observe; /* or NULL */
     const struct vq_cancel *cancel;    /* or NULL; polled between modules */
     int no_logits;                     /* 1: do not compute even the last logits */
@@ -76,8 +78,8 @@ struct vq_feed_options {
 enum vq_status vq_session_feed(struct vq_session *s, const int32_t *tokens, size_t n, size_t stride,
                                const struct vq_feed_options *options, struct vq_err *err);
 
-/* Logits after the last token, [B, N]; NULL at position 0, after no_logits, or after loading a
- * state. Borrowed until the next call that changes s. */
+/* Logits after the last token, [B, N]; NULL at position 0 and after no_logits. Borrowed until the
+ * next call that changes s. */
 const float *vq_session_logits(const struct vq_session *s);
 
 /*
@@ -118,9 +120,11 @@ enum vq_status vq_session_attention(const struct vq_session *s, int module, int 
                                     struct vq_attention_view *out, struct vq_err *err);
 
 /* Saves the state as safetensors (constant size), with the model's shape and `sha256` (may be "")
- * in its metadata; loads it into s, whose engine must have the same shapes and, when both are
- * known, the same hash. A failed load leaves s as it was. Tensors are named and shaped as
- * golden/README says: xl_z, xl_v, agg_lower (int64), agg_upper_div_lower, pos_offset. */
+ * in its metadata; loads it into s, whose engine must have the same shapes and batch and, when both
+ * are known, the same hash. A failed load leaves s as it was. Tensors, with the authors' names for
+ * the state: xl_z int32 [n_layer, 2, B, H, M] (unfilled slots hold S, filled ones are the last),
+ * xl_v f32 [.., M, V], agg_lower int64 [.., S], agg_upper_div_lower f32 [.., S, V], pos_offset
+ * int64 [], logits f32 [B, N] (absent when there are none). */
 enum vq_status vq_session_save(const struct vq_session *s, const char *path, const char *sha256,
                                uint64_t *bytes, struct vq_err *err);
 enum vq_status vq_session_load(struct vq_session *s, const char *path, const char *sha256,

@@ -1,0 +1,518 @@
+/*
+ * The life of a session: buffers, blocks, committing, forking, views. The arithmetic of a module is
+ * in attention.c, files in state_file.c.
+ */
+#include "core/model/session.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/mem.h"
+#include "core/model/session_private.h"
+#include "core/model/sinusoid.h"
+
+/* Rows of a block in the engine's choice: enough for full-speed products, few enough that a block
+ * of one module takes well under 100 ms on large models. */
+#define BLOCK_ROWS   1024
+#define BLOCK_TOKENS 256
+
+static size_t heads(const struct vq_session *s)
+{
+    return s->B * s->e->H;
+}
+
+/* Tokens per sequence in one block, at most. */
+static size_t block_limit(const struct vq_session *s)
+{
+    size_t n = BLOCK_ROWS / s->B;
+    return n < 16 ? 16 : n > BLOCK_TOKENS ? BLOCK_TOKENS : n;
+}
+
+/* n floats for each of a * b places, all sizes checked. */
+static float *floats(size_t a, size_t b, size_t n)
+{
+    size_t ab, all;
+    return vq_mul_ok(a, b, &ab) && vq_mul_ok(ab, n, &all) ? vq_alloc_f32(all) : NULL;
+}
+
+static void *zeroed(size_t a, size_t b, size_t size)
+{
+    size_t ab;
+    return vq_mul_ok(a, b, &ab) ? vq_calloc(ab, size) : NULL;
+}
+
+static enum vq_status alloc_module(struct vq_session *s, size_t i, struct vq_err *err)
+{
+    const struct vq_engine *e = s->e;
+    struct vq_module_state *m = &s->module[i];
+    struct vq_last_query *q = &s->last[i];
+    size_t bh = heads(s), near = e->M + 1;
+    m->code = zeroed(bh, s->cap, sizeof(*m->code));
+    m->value = floats(bh, s->cap, e->V);
+    m->count = zeroed(bh, e->S, sizeof(*m->count));
+    m->log_count = floats(bh, e->S, 1);
+    m->mean = floats(bh, e->S, e->V);
+    q->score = floats(bh, near + e->S, 1);
+    q->weight = floats(bh, near + e->S, 1);
+    q->code = zeroed(bh, near, sizeof(*q->code));
+    q->count = zeroed(bh, e->S, sizeof(*q->count));
+    q->query = floats(bh, e->K, 1);
+    if (!m->code || !m->value || !m->count || !m->log_count || !m->mean || !q->score ||
+        !q->weight || !q->code || !q->count || !q->query)
+        return vq_nomem(err, "attention state", bh * (s->cap + e->S), e->V * sizeof(float));
+    return VQ_OK;
+}
+
+enum vq_status vq_session_new(struct vq_session **out, const struct vq_engine *e, int batch,
+                              struct vq_err *err)
+{
+    *out = NULL;
+    if (batch < 1 || batch > 65536)
+        return vq_fail(err, VQ_EINVAL, "batch: expected 1 to 65536, found %d", batch);
+    struct vq_session *s = vq_calloc(1, sizeof(*s));
+    if (!s)
+        return vq_nomem(err, "session", 1, sizeof(*s));
+    s->e = e;
+    s->B = (size_t)batch;
+    s->cap = e->M + (e->M / 8 > block_limit(s) ? e->M / 8 : block_limit(s));
+    s->module = vq_calloc(e->modules, sizeof(*s->module));
+    s->last = vq_calloc(e->modules, sizeof(*s->last));
+    s->last_logits = floats(s->B, e->N, 1);
+    enum vq_status status = VQ_OK;
+    if (!s->module || !s->last || !s->last_logits)
+        status = vq_nomem(err, "session", s->B * e->N, sizeof(float));
+    for (size_t i = 0; status == VQ_OK && i < e->modules; i++)
+        status = alloc_module(s, i, err);
+    if (status != VQ_OK) {
+        vq_session_free(s);
+        return status;
+    }
+    vq_session_reset(s);
+    *out = s;
+    return VQ_OK;
+}
+
+static void free_scratch(struct vq_scratch *s)
+{
+    free(s->x);
+    free(s->h);
+    free(s->branch);
+    free(s->proj);
+    free(s->y);
+    free(s->logits);
+    free(s->codes);
+    free(s->tokens);
+    free(s->weights);
+    free(s->tile);
+    *s = (struct vq_scratch){0};
+}
+
+void vq_session_free(struct vq_session *s)
+{
+    if (!s)
+        return;
+    for (size_t i = 0; s->module && s->last && i < s->e->modules; i++) {
+        struct vq_module_state *m = &s->module[i];
+        struct vq_last_query *q = &s->last[i];
+        free(m->code);
+        free(m->value);
+        free(m->count);
+        free(m->log_count);
+        free(m->mean);
+        free(q->score);
+        free(q->weight);
+        free(q->code);
+        free(q->count);
+        free(q->query);
+    }
+    free(s->module);
+    free(s->last);
+    free(s->last_logits);
+    free_scratch(&s->s);
+    free(s);
+}
+
+void vq_session_reset(struct vq_session *s)
+{
+    const struct vq_engine *e = s->e;
+    size_t bhs = heads(s) * e->S;
+    for (size_t i = 0; i < e->modules; i++) {
+        struct vq_module_state *m = &s->module[i];
+        memset(m->count, 0, bhs * sizeof(*m->count));
+        memset(m->mean, 0, bhs * e->V * sizeof(*m->mean));
+        for (size_t j = 0; j < bhs; j++)
+            m->log_count[j] = -INFINITY;
+        s->last[i].position = -1;
+    }
+    s->position = 0;
+    s->start = s->len = 0;
+    s->has_logits = false;
+}
+
+/* Copies the state of sequence `from_b` of s into sequence b of d; both have the same engine. */
+static void copy_sequence(struct vq_session *d, size_t b, const struct vq_session *s, size_t from_b)
+{
+    const struct vq_engine *e = s->e;
+    size_t S = e->S, V = e->V, row = e->M + 1 + S;
+    for (size_t i = 0; i < e->modules; i++) {
+        const struct vq_module_state *sm = &s->module[i];
+        struct vq_module_state *dm = &d->module[i];
+        const struct vq_last_query *sq = &s->last[i];
+        struct vq_last_query *dq = &d->last[i];
+        for (size_t h = 0; h < e->H; h++) {
+            size_t x = b * e->H + h, y = from_b * e->H + h;
+            memcpy(dm->code + x * d->cap, sm->code + y * s->cap + s->start,
+                   s->len * sizeof(*dm->code));
+            memcpy(dm->value + x * d->cap * V, sm->value + (y * s->cap + s->start) * V,
+                   s->len * V * sizeof(float));
+            memcpy(dm->count + x * S, sm->count + y * S, S * sizeof(*dm->count));
+            memcpy(dm->log_count + x * S, sm->log_count + y * S, S * sizeof(float));
+            memcpy(dm->mean + x * S * V, sm->mean + y * S * V, S * V * sizeof(float));
+            memcpy(dq->score + x * row, sq->score + y * row, row * sizeof(float));
+            memcpy(dq->weight + x * row, sq->weight + y * row, row * sizeof(float));
+            memcpy(dq->code + x * (e->M + 1), sq->code + y * (e->M + 1),
+                   (e->M + 1) * sizeof(*dq->code));
+            memcpy(dq->count + x * S, sq->count + y * S, S * sizeof(*dq->count));
+            memcpy(dq->query + x * e->K, sq->query + y * e->K, e->K * sizeof(float));
+        }
+        dq->position = sq->position;
+        dq->window = sq->window;
+    }
+    memcpy(d->last_logits + b * e->N, s->last_logits + from_b * e->N, e->N * sizeof(float));
+}
+
+enum vq_status vq_session_fork(struct vq_session **out, const struct vq_session *s, int batch,
+                               struct vq_err *err)
+{
+    *out = NULL;
+    if (s->B != 1 && (size_t)batch != s->B)
+        return vq_fail(err, VQ_EINVAL, "fork: a session of %zu sequences cannot become one of %d",
+                       s->B, batch);
+    struct vq_session *d;
+    enum vq_status status = vq_session_new(&d, s->e, batch, err);
+    if (status != VQ_OK)
+        return status;
+    for (size_t b = 0; b < d->B; b++)
+        copy_sequence(d, b, s, s->B == 1 ? 0 : b);
+    d->position = s->position;
+    d->len = s->len;
+    d->has_logits = s->has_logits;
+    *out = d;
+    return VQ_OK;
+}
+
+const struct vq_engine *vq_session_engine(const struct vq_session *s)
+{
+    return s->e;
+}
+
+int vq_session_batch(const struct vq_session *s)
+{
+    return (int)s->B;
+}
+
+int64_t vq_session_position(const struct vq_session *s)
+{
+    return s->position;
+}
+
+static uint64_t scratch_bytes(const struct vq_session *s)
+{
+    const struct vq_engine *e = s->e;
+    const struct vq_scratch *c = &s->s;
+    uint64_t floats_held = c->rows * (3 * e->D + vq_proj_width(e) + e->H * e->V) +
+                           c->logits_rows * e->N + c->rows * e->H * c->stride +
+                           c->rows * (e->H + 1);
+    uint64_t tile =
+        c->tile ? (uint64_t)vq_pool_threads(e->pool) * VQ_TILE * (2 * e->K + e->S + e->M + 1) : 0;
+    return (floats_held + tile) * sizeof(float);
+}
+
+uint64_t vq_session_bytes(const struct vq_session *s)
+{
+    const struct vq_engine *e = s->e;
+    uint64_t S = e->S, near = e->M + 1;
+    uint64_t state = s->cap * (4 + 4 * e->V) + S * (8 + 4 + 4 * e->V);
+    uint64_t last = (near + S) * 8 + near * 4 + S * 8 + e->K * 4;
+    return heads(s) * e->modules * (state + last) + s->B * e->N * 4 + scratch_bytes(s);
+}
+
+uint64_t vq_session_bytes_per_token(const struct vq_session *s)
+{
+    const struct vq_engine *e = s->e;
+    bool aggregated = e->config.agg_cache && s->position > (int64_t)s->len;
+    uint64_t window = s->len * (4 + 4 * e->V);
+    uint64_t aggregate = aggregated ? e->S * (4 + 4 * e->V) : 0;
+    return heads(s) * e->modules * (window + aggregate);
+}
+
+/* Room for blocks of n tokens; buffers grow and are reused. */
+static enum vq_status reserve_scratch(struct vq_session *s, size_t n, struct vq_err *err)
+{
+    const struct vq_engine *e = s->e;
+    struct vq_scratch *c = &s->s;
+    if (n <= c->n)
+        return VQ_OK;
+    float *logits = c->logits;
+    size_t logits_rows = c->logits_rows;
+    c->logits = NULL;
+    free_scratch(c);
+    c->logits = logits;
+    c->logits_rows = logits_rows;
+    size_t stride = (e->M + n + e->S + 15) / 16 * 16;
+    size_t threads = (size_t)vq_pool_threads(e->pool);
+    c->x = floats(s->B, n, e->D);
+    c->h = floats(s->B, n, e->D);
+    c->branch = floats(s->B, n, e->D);
+    c->proj = floats(s->B, n, vq_proj_width(e));
+    c->y = floats(s->B, n, e->H * e->V);
+    c->codes = zeroed(heads(s), n, sizeof(*c->codes));
+    c->tokens = zeroed(s->B, n, sizeof(*c->tokens));
+    c->weights = floats(heads(s), n, stride);
+    c->tile = floats(threads, VQ_TILE, 2 * e->K + e->S + e->M + 1);
+    if (!c->x || !c->h || !c->branch || !c->proj || !c->y || !c->codes || !c->tokens ||
+        !c->weights || !c->tile) {
+        free_scratch(c);
+        return vq_nomem(err, "block buffers", s->B * n * stride, e->H * sizeof(float));
+    }
+    c->n = n;
+    c->rows = s->B * n;
+    c->stride = stride;
+    return VQ_OK;
+}
+
+static enum vq_status reserve_logits(struct vq_session *s, size_t rows, struct vq_err *err)
+{
+    if (rows <= s->s.logits_rows)
+        return VQ_OK;
+    free(s->s.logits);
+    s->s.logits_rows = 0;
+    s->s.logits = floats(rows, s->e->N, 1);
+    if (!s->s.logits)
+        return vq_nomem(err, "logits", rows * s->e->N, sizeof(float));
+    s->s.logits_rows = rows;
+    return VQ_OK;
+}
+
+/* Moves every window to row 0 of its buffer. */
+static void slide_windows(struct vq_session *s)
+{
+    size_t V = s->e->V;
+    for (size_t i = 0; i < s->e->modules; i++) {
+        struct vq_module_state *m = &s->module[i];
+        for (size_t x = 0; x < heads(s); x++) {
+            int32_t *code = m->code + x * s->cap;
+            float *value = m->value + x * s->cap * V;
+            memmove(code, code + s->start, s->len * sizeof(*code));
+            memmove(value, value + s->start * V, s->len * V * sizeof(*value));
+        }
+    }
+    s->start = 0;
+}
+
+/* Folds one value into the running mean of its code:
+ * new = old * (lower / new_lower) + value / new_lower. Row by row, so that the bytes do not depend
+ * on where blocks begin. */
+static void fold_row(const struct vq_session *s, struct vq_module_state *m, size_t bh, size_t row)
+{
+    const struct vq_engine *e = s->e;
+    size_t z = bh * e->S + (size_t)m->code[bh * s->cap + row];
+    int64_t count = m->count[z]++;
+    float share = (float)(1.0 / (double)(count + 1));
+    m->log_count[z] = (float)log((double)(count + 1));
+    e->vec->mix(m->mean + z * e->V, (float)((double)count / (double)(count + 1)), share,
+                m->value + (bh * s->cap + row) * e->V, e->V);
+}
+
+struct fold {
+    struct vq_session *s;
+    size_t rows;
+};
+
+static void fold_task(void *ud, size_t task, int worker)
+{
+    (void)worker;
+    const struct fold *f = ud;
+    size_t bhs = heads(f->s);
+    struct vq_module_state *m = &f->s->module[task / bhs];
+    for (size_t r = 0; r < f->rows; r++)
+        fold_row(f->s, m, task % bhs, f->s->start + r);
+}
+
+/* The block's n rows join the window; what is now further back than M goes to the aggregate. */
+static void commit_block(struct vq_session *s, size_t n)
+{
+    size_t filled = s->len + n, excess = filled > s->e->M ? filled - s->e->M : 0;
+    struct fold f = {s, excess};
+    if (excess && s->e->config.agg_cache)
+        vq_pool_run(s->e->pool, s->e->modules * heads(s), fold_task, &f);
+    s->start += excess;
+    s->len = filled - excess;
+    s->position += (int64_t)n;
+}
+
+static void embed(struct vq_session *s, size_t n)
+{
+    const struct vq_engine *e = s->e;
+    for (size_t i = 0; i < s->B * n; i++)
+        memcpy(s->s.x + i * e->D, e->embs + (size_t)s->s.tokens[i] * e->D, e->D * sizeof(float));
+    if (!e->frequencies)
+        return;
+    float *sinusoid = s->s.h;
+    for (size_t t = 0; t < n; t++) {
+        vq_sinusoid(sinusoid, e->D, e->frequencies, (double)(s->position + (int64_t)t));
+        for (size_t b = 0; b < s->B; b++)
+            e->vec->axpy(s->s.x + (b * n + t) * e->D, e->pe_scale, sinusoid, e->D);
+    }
+}
+
+/* Logits of `rows` rows of the residual stream x into out, through s.h when out_ln exists. */
+static void project_logits(struct vq_session *s, const float *x, size_t rows, size_t ldx,
+                           float *out)
+{
+    const struct vq_engine *e = s->e;
+    const float *in = x;
+    if (e->out_ln_g) {
+        for (size_t i = 0; i < rows; i++)
+            e->vec->rms_norm(s->s.h + i * e->D, x + i * ldx, e->D, e->out_ln_g, e->out_ln_b, 1.0f);
+        in = s->s.h;
+        ldx = e->D;
+    }
+    vq_weight_mul(e->gemm, e->pool, e->logits, rows, in, ldx, out, e->N, false);
+    for (size_t i = 0; i < rows; i++) {
+        e->vec->add(out + i * e->N, e->logits_bias, e->N);
+        e->vec->scale(out + i * e->N, (float)e->config.e_scale, e->N);
+    }
+}
+
+/* Last rows of each sequence's logits to last_logits, all rows to the observer when it asks. */
+static enum vq_status give_logits(struct vq_session *s, const struct vq_block *b,
+                                  const struct vq_observer *o, struct vq_err *err)
+{
+    const struct vq_engine *e = s->e;
+    size_t n = (size_t)b->n;
+    if (!o || !o->logits) {
+        project_logits(s, s->s.x + (n - 1) * e->D, s->B, n * e->D, s->last_logits);
+        return VQ_OK;
+    }
+    project_logits(s, s->s.x, s->B * n, e->D, s->s.logits);
+    for (size_t i = 0; i < s->B; i++)
+        memcpy(s->last_logits + i * e->N, s->s.logits + (i * n + n - 1) * e->N,
+               e->N * sizeof(float));
+    return o->logits(o->ud, b, s->s.logits, err);
+}
+
+static enum vq_status feed_block(struct vq_session *s, size_t n, bool want_logits,
+                                 const struct vq_feed_options *o, struct vq_err *err)
+{
+    const struct vq_observer *see = o->observe;
+    struct vq_block b = {(int)s->B, (int)n, s->position, s->s.tokens};
+    if (s->start + s->len + n > s->cap)
+        slide_windows(s);
+    embed(s, n);
+    if (see && see->embedded)
+        see->embedded(see->ud, &b, s->s.x);
+    for (size_t i = 0; i < s->e->modules; i++) {
+        if (vq_cancelled(o->cancel))
+            return vq_fail(err, VQ_ECANCELLED, "stopped at position %lld", (long long)s->position);
+        vq_attention_forward(s, i, n);
+        if (!see || !see->module)
+            continue;
+        const struct vq_module_view v = {.module = (int)i,
+                                         .codes = s->s.codes,
+                                         .keys = s->s.proj + s->e->H * s->e->K,
+                                         .key_stride = vq_proj_width(s->e),
+                                         .branch = s->s.branch,
+                                         .stream = s->s.x};
+        see->module(see->ud, &b, &v);
+    }
+    commit_block(s, n);
+    s->has_logits = want_logits;
+    enum vq_status status = want_logits ? give_logits(s, &b, see, err) : VQ_OK;
+    if (see && see->committed)
+        see->committed(see->ud, &b);
+    return status;
+}
+
+static enum vq_status check_tokens(const struct vq_session *s, const int32_t *tokens, size_t n,
+                                   size_t stride, struct vq_err *err)
+{
+    for (size_t b = 0; b < s->B; b++)
+        for (size_t t = 0; t < n; t++) {
+            int32_t id = tokens[b * stride + t];
+            if (id < 0 || (size_t)id >= s->e->N)
+                return vq_fail(err, VQ_EINVAL, "token %zu: expected an id from 0 to %zu, found %d",
+                               t, s->e->N - 1, (int)id);
+        }
+    return VQ_OK;
+}
+
+enum vq_status vq_session_feed(struct vq_session *s, const int32_t *tokens, size_t n, size_t stride,
+                               const struct vq_feed_options *options, struct vq_err *err)
+{
+    static const struct vq_feed_options plain = {0};
+    const struct vq_feed_options *o = options ? options : &plain;
+    size_t limit = block_limit(s);
+    size_t block = o->block > 0 && (size_t)o->block < limit ? (size_t)o->block : limit;
+    bool all_logits = o->observe && o->observe->logits && !o->no_logits;
+    enum vq_status status = check_tokens(s, tokens, n, stride, err);
+    if (status == VQ_OK && n > 0)
+        status = reserve_scratch(s, n < block ? n : block, err);
+    if (status == VQ_OK && all_logits)
+        status = reserve_logits(s, s->B * s->s.n, err);
+    for (size_t t = 0; status == VQ_OK && t < n;) {
+        size_t m = n - t < block ? n - t : block;
+        for (size_t b = 0; b < s->B; b++)
+            memcpy(s->s.tokens + b * m, tokens + b * stride + t, m * sizeof(*tokens));
+        status = feed_block(s, m, all_logits || (!o->no_logits && t + m == n), o, err);
+        t += m;
+    }
+    return status;
+}
+
+const float *vq_session_logits(const struct vq_session *s)
+{
+    return s->has_logits ? s->last_logits : NULL;
+}
+
+void vq_session_cache(const struct vq_session *s, int module, int b, struct vq_cache_view *out)
+{
+    const struct vq_engine *e = s->e;
+    const struct vq_module_state *m = &s->module[module];
+    size_t bh = (size_t)b * e->H;
+    *out = (struct vq_cache_view){
+        .position = s->position,
+        .window = (int)s->len,
+        .first = s->position - (int64_t)s->len,
+        .code = m->code + bh * s->cap + s->start,
+        .code_stride = s->cap,
+        .value = m->value + (bh * s->cap + s->start) * e->V,
+        .value_stride = s->cap * e->V,
+        .count = m->count + bh * e->S,
+        .mean = m->mean + bh * e->S * e->V,
+    };
+}
+
+enum vq_status vq_session_attention(const struct vq_session *s, int module, int head, int b,
+                                    struct vq_attention_view *out, struct vq_err *err)
+{
+    const struct vq_engine *e = s->e;
+    const struct vq_last_query *q = &s->last[module];
+    if (q->position < 0)
+        return vq_fail(err, VQ_ENOTFOUND,
+                       "no query yet: feed a token first (a loaded state keeps keys and values, "
+                       "not queries)");
+    size_t bh = (size_t)b * e->H + (size_t)head, row = e->M + 1 + e->S;
+    *out = (struct vq_attention_view){
+        .query = q->position,
+        .window = q->window,
+        .first = q->position + 1 - q->window,
+        .score = q->score + bh * row,
+        .weight = q->weight + bh * row,
+        .code = q->code + bh * (e->M + 1),
+        .count = q->count + bh * e->S,
+        .query_vec = q->query + bh * e->K,
+    };
+    return VQ_OK;
+}

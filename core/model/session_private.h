@@ -1,0 +1,70 @@
+/*
+ * What session.c (state, blocks), attention.c (one module over one block) and state_file.c share.
+ * Nobody else includes this.
+ *
+ * Values and codes of the window live in buffers of `cap` rows for each sequence and head, oldest
+ * first from row `start`. A block appends its rows behind the window; committing folds the rows
+ * that are now too old into the aggregate and moves `start`; when the end is reached the window
+ * slides back to row 0.
+ */
+#ifndef VQ_CORE_MODEL_SESSION_PRIVATE_H
+#define VQ_CORE_MODEL_SESSION_PRIVATE_H
+
+#include "core/model/engine_private.h"
+#include "core/model/session.h"
+
+/* The state of one module, B sequences; bh = b * H + h. */
+struct vq_module_state {
+    int32_t *code;   /* [B H, cap] */
+    float *value;    /* [B H, cap, V] */
+    int64_t *count;  /* [B H, S] members of each code in the aggregate */
+    float *log_count; /* [B H, S] log(count), -inf where it is 0 */
+    float *mean;     /* [B H, S, V] */
+};
+
+/* The last query's softmax of one module, kept for vq_session_attention. */
+struct vq_last_query {
+    int64_t position; /* -1: none */
+    int window;
+    float *score;   /* [B H, M + 1 + S] */
+    float *weight;  /* [B H, M + 1 + S] */
+    int32_t *code;  /* [B H, M + 1] */
+    int64_t *count; /* [B H, S] */
+    float *query;   /* [B H, K] */
+};
+
+/* Buffers for one block of up to `rows` = B n rows; grown, never shrunk. */
+struct vq_scratch {
+    size_t n, rows;
+    float *x, *h, *branch; /* [rows, D] */
+    float *proj;           /* [rows, 2 H (K + V)]: q | k | v | g */
+    float *y;              /* [rows, H V] gated values */
+    float *logits;         /* [rows or B, N] */
+    size_t logits_rows;
+    int32_t *codes;        /* [B H, n] of this block, for observers */
+    int32_t *tokens;       /* [B, n] of this block */
+    float *weights;        /* [B H, n, stride] softmax weights: window, block, then aggregate */
+    size_t stride;
+    float *tile;           /* [threads, VQ_TILE (2 K + S + M + 1)] */
+};
+
+struct vq_session {
+    const struct vq_engine *e;
+    size_t B;
+    int64_t position;
+    size_t start, len, cap;
+    struct vq_module_state *module; /* [modules] */
+    struct vq_last_query *last;     /* [modules] */
+    bool has_logits;
+    float *last_logits; /* [B, N] */
+    struct vq_scratch s;
+};
+
+/* Queries handled together: enough rows to make matrix products worth it. */
+#define VQ_TILE 64
+
+/* x += module(x) for the block in s->s (n tokens, B sequences); writes the block's codes and values
+ * behind the window without committing them, and the branch to s->s.branch. */
+void vq_attention_forward(struct vq_session *s, size_t module, size_t n);
+
+#endif

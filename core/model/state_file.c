@@ -1,0 +1,248 @@
+/*
+ * A session's state as a safetensors file of constant size.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/mem.h"
+#include "core/ckpt/ckpt.h"
+#include "core/model/session_private.h"
+
+/* The state gathered into whole arrays. */
+struct arrays {
+    int32_t *xl_z;  /* [modules, B H, M] */
+    float *xl_v;    /* [modules, B H, M, V] */
+    int64_t *lower; /* [modules, B H, S] */
+    float *upper;   /* [modules, B H, S, V] */
+    size_t rows;    /* modules * B * H */
+};
+
+static void release(struct arrays *a)
+{
+    free(a->xl_z);
+    free(a->xl_v);
+    free(a->lower);
+    free(a->upper);
+}
+
+static enum vq_status reserve(struct arrays *a, const struct vq_session *s, struct vq_err *err)
+{
+    const struct vq_engine *e = s->e;
+    *a = (struct arrays){.rows = e->modules * s->B * e->H};
+    a->xl_z = vq_alloc(a->rows * e->M, sizeof(*a->xl_z));
+    a->xl_v = vq_alloc_f32(a->rows * e->M * e->V);
+    a->lower = vq_alloc(a->rows * e->S, sizeof(*a->lower));
+    a->upper = vq_alloc_f32(a->rows * e->S * e->V);
+    if (a->xl_z && a->xl_v && a->lower && a->upper)
+        return VQ_OK;
+    release(a);
+    return vq_nomem(err, "state", a->rows * (e->M + e->S), e->V * sizeof(float));
+}
+
+static void gather(struct arrays *a, const struct vq_session *s)
+{
+    const struct vq_engine *e = s->e;
+    size_t bhs = s->B * e->H, M = e->M, V = e->V, S = e->S, empty = M - s->len;
+    for (size_t r = 0; r < a->rows; r++) {
+        const struct vq_module_state *m = &s->module[r / bhs];
+        size_t bh = r % bhs, from = bh * s->cap + s->start;
+        for (size_t j = 0; j < empty; j++)
+            a->xl_z[r * M + j] = (int32_t)S;
+        memcpy(a->xl_z + r * M + empty, m->code + from, s->len * sizeof(int32_t));
+        memcpy(a->xl_v + (r * M + empty) * V, m->value + from * V, s->len * V * sizeof(float));
+        memcpy(a->lower + r * S, m->count + bh * S, S * sizeof(int64_t));
+        memcpy(a->upper + r * S * V, m->mean + bh * S * V, S * V * sizeof(float));
+    }
+}
+
+static void scatter(const struct arrays *a, struct vq_session *s, size_t len)
+{
+    const struct vq_engine *e = s->e;
+    size_t bhs = s->B * e->H, M = e->M, V = e->V, S = e->S, empty = M - len;
+    s->start = 0;
+    s->len = len;
+    for (size_t r = 0; r < a->rows; r++) {
+        struct vq_module_state *m = &s->module[r / bhs];
+        size_t bh = r % bhs, to = bh * s->cap;
+        memcpy(m->code + to, a->xl_z + r * M + empty, len * sizeof(int32_t));
+        memcpy(m->value + to * V, a->xl_v + (r * M + empty) * V, len * V * sizeof(float));
+        memcpy(m->count + bh * S, a->lower + r * S, S * sizeof(int64_t));
+        memcpy(m->mean + bh * S * V, a->upper + r * S * V, S * V * sizeof(float));
+        for (size_t c = 0; c < S; c++)
+            m->log_count[bh * S + c] =
+                m->count[bh * S + c] > 0 ? (float)log((double)m->count[bh * S + c]) : -INFINITY;
+    }
+}
+
+/* The tensors of a state file, in this order; logits last. */
+enum { XL_Z, XL_V, LOWER, UPPER, POS, LOGITS, N_TENSOR };
+
+static void describe(struct vq_tensor_out *t, const struct vq_session *s)
+{
+    const struct vq_engine *e = s->e;
+    int64_t layers = e->config.n_layer, B = (int64_t)s->B, H = (int64_t)e->H, M = (int64_t)e->M,
+            S = (int64_t)e->S, V = (int64_t)e->V, N = (int64_t)e->N;
+    t[XL_Z] = (struct vq_tensor_out){"xl_z", VQ_I32, 5, {layers, 2, B, H, M}, NULL, NULL};
+    t[XL_V] = (struct vq_tensor_out){"xl_v", VQ_F32, 6, {layers, 2, B, H, M, V}, NULL, NULL};
+    t[LOWER] = (struct vq_tensor_out){"agg_lower", VQ_I64, 5, {layers, 2, B, H, S}, NULL, NULL};
+    t[UPPER] = (struct vq_tensor_out){"agg_upper_div_lower",   VQ_F32, 6,
+                                      {layers, 2, B, H, S, V}, NULL,   NULL};
+    t[POS] = (struct vq_tensor_out){"pos_offset", VQ_I64, 0, {0}, NULL, NULL};
+    t[LOGITS] = (struct vq_tensor_out){"logits", VQ_F32, 2, {B, N}, NULL, NULL};
+}
+
+enum vq_status vq_session_save(const struct vq_session *s, const char *path, const char *sha256,
+                               uint64_t *bytes, struct vq_err *err)
+{
+    struct arrays a;
+    enum vq_status status = reserve(&a, s, err);
+    if (status != VQ_OK)
+        return status;
+    gather(&a, s);
+    struct vq_tensor_out t[N_TENSOR];
+    describe(t, s);
+    t[XL_Z].data = a.xl_z;
+    t[XL_V].data = a.xl_v;
+    t[LOWER].data = a.lower;
+    t[UPPER].data = a.upper;
+    t[POS].data = &s->position;
+    t[LOGITS].data = s->last_logits;
+    const struct vq_meta meta[] = {{"format", "vqsh-state"}, {"model_sha256", sha256}};
+    status = vq_safetensors_write(path, t, s->has_logits ? N_TENSOR : LOGITS, meta, 2, bytes, err);
+    release(&a);
+    return status;
+}
+
+/* The tensor of t's name when it has t's shape and dtype. */
+static enum vq_status find(const struct vq_ckpt *c, const struct vq_tensor_out *t,
+                           const struct vq_tensor **out, struct vq_err *err)
+{
+    const struct vq_tensor *found = vq_ckpt_find(c, t->name);
+    if (!found)
+        return vq_fail(err, VQ_EFORMAT, "not a state file: tensor %s is missing", t->name);
+    bool same = found->dtype == t->dtype && found->rank == t->rank && found->data;
+    for (int i = 0; same && i < t->rank; i++)
+        same = found->shape[i] == t->shape[i];
+    if (!same) {
+        char want[128], have[128];
+        struct vq_tensor expected = {.rank = t->rank};
+        memcpy(expected.shape, t->shape, sizeof(expected.shape));
+        return vq_fail(err, VQ_ESHAPE,
+                       "state tensor %s: this model and batch need %s %s, found %s %s", t->name,
+                       vq_dtype_name(t->dtype), vq_tensor_shape(&expected, want, sizeof(want)),
+                       vq_dtype_name(found->dtype), vq_tensor_shape(found, have, sizeof(have)));
+    }
+    *out = found;
+    return VQ_OK;
+}
+
+/* Codes and counts index memory and enter logarithms: they are checked before anything is kept. */
+static enum vq_status check(const struct arrays *a, const struct vq_session *s, int64_t position,
+                            size_t len, struct vq_err *err)
+{
+    const struct vq_engine *e = s->e;
+    for (size_t r = 0; r < a->rows; r++) {
+        for (size_t j = 0; j < e->M; j++) {
+            int32_t z = a->xl_z[r * e->M + j];
+            bool filled = j >= e->M - len;
+            if (z < 0 || (filled ? (size_t)z >= e->S : (size_t)z != e->S))
+                return vq_fail(err, VQ_EFORMAT, "state tensor xl_z: slot %zu holds %d; expected %s",
+                               j, (int)z, filled ? "a code" : "n_code, for an unfilled slot");
+        }
+        int64_t left = e->config.agg_cache ? position - (int64_t)len : 0;
+        for (size_t c = 0; c < e->S; c++) {
+            int64_t count = a->lower[r * e->S + c];
+            if (count < 0 || count > left)
+                return vq_fail(err, VQ_EFORMAT,
+                               "state tensor agg_lower: the counts do not add up "
+                               "to the positions behind the window");
+            left -= count;
+        }
+        if (left != 0)
+            return vq_fail(err, VQ_EFORMAT,
+                           "state tensor agg_lower: the counts do not add up to "
+                           "the positions behind the window");
+    }
+    return VQ_OK;
+}
+
+static enum vq_status same_model(const struct vq_ckpt *c, const char *sha256, struct vq_err *err)
+{
+    const char *format = vq_ckpt_meta(c, "format"), *hash = vq_ckpt_meta(c, "model_sha256");
+    if (!format || strcmp(format, "vqsh-state") != 0)
+        return vq_fail(err, VQ_EFORMAT,
+                       "not a state file (metadata \"format\" is %s, expected "
+                       "vqsh-state)",
+                       format ? format : "absent");
+    if (hash && *hash && sha256 && *sha256 && strcmp(hash, sha256) != 0)
+        return vq_fail(err, VQ_EINVAL,
+                       "the state belongs to another model (sha256 %.12s..., this "
+                       "one is %.12s...)",
+                       hash, sha256);
+    return VQ_OK;
+}
+
+static enum vq_status read_arrays(const struct vq_ckpt *c, struct arrays *a, struct vq_session *s,
+                                  int64_t *position, const struct vq_tensor **logits,
+                                  struct vq_err *err)
+{
+    struct vq_tensor_out want[N_TENSOR];
+    const struct vq_tensor *t[N_TENSOR] = {0};
+    void *into[LOGITS] = {a->xl_z, a->xl_v, a->lower, a->upper, position};
+    describe(want, s);
+    for (int i = 0; i < N_TENSOR; i++) {
+        if (i == LOGITS && !vq_ckpt_find(c, want[i].name))
+            continue;
+        enum vq_status status = find(c, &want[i], &t[i], err);
+        if (status != VQ_OK)
+            return status;
+    }
+    for (int i = 0; i < LOGITS; i++)
+        vq_tensor_read_raw(t[i], into[i]);
+    *logits = t[LOGITS];
+    if (*position < 0)
+        return vq_fail(err, VQ_EFORMAT, "state tensor pos_offset: found %lld",
+                       (long long)*position);
+    return VQ_OK;
+}
+
+static enum vq_status load_from(struct vq_session *s, const struct vq_ckpt *c, const char *sha256,
+                                struct vq_err *err)
+{
+    struct arrays a;
+    int64_t position = 0;
+    const struct vq_tensor *logits = NULL;
+    enum vq_status status = same_model(c, sha256, err);
+    if (status != VQ_OK || (status = reserve(&a, s, err)) != VQ_OK)
+        return status;
+    status = read_arrays(c, &a, s, &position, &logits, err);
+    size_t M = s->e->M, len = position < (int64_t)M ? (size_t)position : M;
+    if (status == VQ_OK)
+        status = check(&a, s, position, len, err);
+    if (status == VQ_OK) {
+        vq_session_reset(s);
+        scatter(&a, s, len);
+        s->position = position;
+        s->has_logits = logits != NULL;
+        if (logits)
+            vq_tensor_read_raw(logits, s->last_logits);
+    }
+    release(&a);
+    return status;
+}
+
+enum vq_status vq_session_load(struct vq_session *s, const char *path, const char *sha256,
+                               struct vq_err *err)
+{
+    struct vq_ckpt *c;
+    enum vq_status status = vq_ckpt_open(&c, path, err);
+    if (status != VQ_OK)
+        return status;
+    status = load_from(s, c, sha256, err);
+    if (status != VQ_OK)
+        vq_err_prefix(err, "%s", path);
+    vq_ckpt_free(c);
+    return status;
+}
