@@ -14,9 +14,9 @@
 
 #include "core/base/mem.h"
 
-/* File system magics from statfs(2) for which a mapped page can fail after open. */
-static bool on_network(int fd)
+bool vq_fd_on_network(int fd)
 {
+    /* Magics from statfs(2). */
     static const unsigned long network[] = {
         0x6969 /* NFS */,      0xff534d42 /* CIFS */, 0xfe534d42 /* SMB2 */, 0x65735546 /* FUSE */,
         0x01021997 /* 9P */,   0x00c36400 /* CEPH */, 0x5346414f /* AFS */,  0x0bd00bd0 /* LUSTRE */,
@@ -66,7 +66,7 @@ enum vq_status vq_file_open(struct vq_file *out, const char *path, struct vq_err
                          S_ISDIR(st.st_mode) ? "a folder" : "a device or pipe");
     } else if (st.st_size == 0) {
         out->data = (const uint8_t *)"";
-    } else if (on_network(fd)) {
+    } else if (vq_fd_on_network(fd)) {
         status = read_all(out, fd, (size_t)st.st_size, path, err);
     } else {
         void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);

@@ -5,6 +5,7 @@
 #ifndef VQ_CORE_BASE_FILE_H
 #define VQ_CORE_BASE_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,10 @@ struct vq_file {
 
 enum vq_status vq_file_open(struct vq_file *out, const char *path, struct vq_err *err);
 void vq_file_close(struct vq_file *f); /* f may be zeroed; leaves it zeroed */
+
+/* Whether fd lies on a network file system (FUSE counts as one, and so does what cannot be asked):
+ * there a mapped page can fail after open, and shared memory does not reach other machines. */
+bool vq_fd_on_network(int fd);
 
 /* The file's first bytes decide what it is, for messages: "a PNG image", "a ZIP archive", "an
  * ELF program", "a SQLite database", "a text file" ... or NULL when nothing known is recognised. */
