@@ -88,6 +88,12 @@ void vq_file_close(struct vq_file *f)
     *f = (struct vq_file){0};
 }
 
+void vq_file_expect_jumps(const struct vq_file *f, bool jumps)
+{
+    if (f->size && f->mapped)
+        (void)!madvise((void *)(uintptr_t)f->data, f->size, jumps ? MADV_RANDOM : MADV_NORMAL);
+}
+
 static bool looks_like_text(const uint8_t *data, size_t size)
 {
     size_t n = size < 512 ? size : 512;
@@ -282,6 +288,39 @@ void vq_writer_abort(struct vq_writer *w)
     free(w->tmp);
     free(w->path);
     free(w);
+}
+
+enum vq_status vq_folder_open(char **tmp, const char *path, struct vq_err *err)
+{
+    *tmp = NULL;
+    size_t len = strlen(path);
+    while (len > 1 && path[len - 1] == '/')
+        len--;
+    size_t size = len + sizeof(".tmp-XXXXXX");
+    char *name = vq_alloc(size, 1);
+    if (!name)
+        return vq_nomem(err, "folder name", size, 1);
+    snprintf(name, size, "%.*s.tmp-XXXXXX", (int)len, path);
+    mode_t mask = umask(077);
+    umask(mask);
+    bool made = mkdtemp(name) != NULL;
+    if (!made || chmod(name, 0777 & ~mask) != 0) {
+        int why = errno;
+        if (made)
+            rmdir(name);
+        free(name);
+        return vq_fail_errno(err, why, "%s: cannot make a folder here", path);
+    }
+    *tmp = name;
+    return VQ_OK;
+}
+
+enum vq_status vq_folder_commit(const char *tmp, const char *path, struct vq_err *err)
+{
+    if (rename(tmp, path) != 0)
+        return vq_fail_errno(err, errno, "%s: rename failed", path);
+    sync_folder(path);
+    return VQ_OK;
 }
 
 enum vq_status vq_file_replace(const char *path, const void *data, size_t size, struct vq_err *err)

@@ -23,6 +23,10 @@ struct vq_file {
 enum vq_status vq_file_open(struct vq_file *out, const char *path, struct vq_err *err);
 void vq_file_close(struct vq_file *f); /* f may be zeroed; leaves it zeroed */
 
+/* Announces how the bytes will be read from now on: a few here and there, so that nothing around
+ * them need come from the disk, or (as after opening) long runs of them. */
+void vq_file_expect_jumps(const struct vq_file *f, bool jumps);
+
 /* Whether fd lies on a network file system (FUSE counts as one, and so does what cannot be asked):
  * there a mapped page can fail after open, and shared memory does not reach other machines. */
 bool vq_fd_on_network(int fd);
@@ -44,7 +48,16 @@ enum vq_status vq_writer_put(struct vq_writer *w, const void *data, size_t size,
 enum vq_status vq_writer_commit(struct vq_writer *w, struct vq_err *err);
 void vq_writer_abort(struct vq_writer *w); /* w may be NULL */
 
-/* One-call form of the above. */
+/*
+ * A folder to be filled beside `path` before it takes that name, so that no half-made one is ever
+ * seen under it: *tmp (the caller's to free()) is an empty "<path>.tmp-XXXXXX". The caller fills it
+ * and commits, or empties and removes it. commit() needs `path` to be absent or an empty folder,
+ * and syncs the folder it lies in.
+ */
+enum vq_status vq_folder_open(char **tmp, const char *path, struct vq_err *err);
+enum vq_status vq_folder_commit(const char *tmp, const char *path, struct vq_err *err);
+
+/* One-call form of the above, for a file. */
 enum vq_status vq_file_replace(const char *path, const void *data, size_t size, struct vq_err *err);
 
 #endif
