@@ -23,6 +23,10 @@ static const struct vq_gemm *const backends[] = {
 #if VQ_BLAS
     &vq_gemm_openblas,
 #endif
+#if defined(__x86_64__)
+    &vq_gemm_avx2,
+    &vq_gemm_avx512,
+#endif
 };
 
 #define N_BACKENDS (sizeof(backends) / sizeof(backends[0]))
@@ -93,37 +97,12 @@ static void zero_rows(float *c, size_t ldc, size_t rows, size_t cols)
         memset(c + r * ldc, 0, cols * sizeof(float));
 }
 
-/* One tile over a block. In an int8 block each group has its own chain and scales; `decoded` says
- * that the tile's b holds the block's values as f32, the scales still being in the block. */
-static void block_tile(const struct vq_gemm *g, enum vq_weight_format f,
-                       const struct vq_tile *whole, const float *decoded)
-{
-    struct vq_tile t = *whole;
-    enum vq_weight_format kernel = decoded ? VQ_WEIGHT_F32 : f;
-    if (f != VQ_WEIGHT_INT8) {
-        if (decoded)
-            t.b = decoded;
-        g->tile[kernel](&t);
-        return;
-    }
-    const unsigned char *group = whole->b;
-    for (size_t k = 0; k < whole->kc; k += VQ_INT8_GROUP) {
-        t.kc = min_size(VQ_INT8_GROUP, whole->kc - k);
-        t.a = whole->a + k;
-        t.scale = (const float *)(const void *)group;
-        t.b = decoded ? (const void *)(decoded + k * VQ_NR) : group + VQ_NR * sizeof(float);
-        g->tile[kernel](&t);
-        t.fresh = false;
-        group += vq_block_bytes(f, t.kc);
-    }
-}
-
-/* The same where c has only `cols` of the panel's columns. */
-static void edge_tile(const struct vq_gemm *g, enum vq_weight_format f, const struct vq_tile *whole,
-                      const float *decoded, size_t cols)
+/* A tile where c has only `cols` of the panel's columns. */
+static void edge_tile(const struct vq_gemm *g, enum vq_tile_kind kind, const struct vq_tile *whole,
+                      size_t cols)
 {
     if (cols >= VQ_NR) {
-        block_tile(g, f, whole, decoded);
+        g->tile[kind](whole);
         return;
     }
     _Alignas(64) float c[VQ_MAX_TILE * VQ_NR] = {0};
@@ -132,43 +111,34 @@ static void edge_tile(const struct vq_gemm *g, enum vq_weight_format f, const st
     t.ldc = VQ_NR;
     if (!whole->fresh)
         copy_rows(c, VQ_NR, whole->c, whole->ldc, t.rows, cols);
-    block_tile(g, f, &t, decoded);
+    g->tile[kind](&t);
     copy_rows(whole->c, whole->ldc, c, VQ_NR, t.rows, cols);
-}
-
-static void decode_block(const struct vq_gemm *g, enum vq_weight_format f, size_t kc,
-                         const unsigned char *b, float *dst)
-{
-    if (f != VQ_WEIGHT_INT8) {
-        g->decode[f](kc, b, dst);
-        return;
-    }
-    for (size_t k = 0; k < kc; k += VQ_INT8_GROUP) {
-        size_t n = min_size(VQ_INT8_GROUP, kc - k);
-        g->decode[f](n, b + VQ_NR * sizeof(float), dst + k * VQ_NR);
-        b += vq_block_bytes(f, n);
-    }
 }
 
 /* All rows of a task (whole->rows, up to VQ_MC) times one block, in tiles of nearly equal height.
  * A block that several tiles read is decoded once. */
-static void block_rows(const struct vq_gemm *g, enum vq_weight_format f,
-                       const struct vq_tile *whole, size_t cols)
+static void block_rows(const struct vq_gemm *g, enum vq_tile_kind kind, const struct vq_tile *whole,
+                       size_t cols)
 {
-    _Alignas(64) float scratch[VQ_KC * VQ_NR];
-    const float *decoded = NULL;
-    size_t tiles = ceil_div(whole->rows, g->tile_rows);
-    if (tiles > 1 && f != VQ_WEIGHT_F32) {
-        decode_block(g, f, whole->kc, whole->b, scratch);
-        decoded = scratch;
+    _Alignas(64) float decoded[VQ_KC * VQ_NR];
+    struct vq_tile t = *whole;
+    size_t tiles = ceil_div(t.rows, g->tile_rows);
+    if (tiles > 1 && kind == VQ_TILE_BF16) {
+        g->decode_bf16(t.kc, t.b, decoded);
+        t.b = decoded;
+        kind = VQ_TILE_F32;
+    } else if (tiles > 1 && kind == VQ_TILE_INT8) {
+        g->decode_int8(t.kc, t.b, decoded);
+        t.scale = t.b;
+        t.b = decoded;
+        kind = VQ_TILE_SCALED;
     }
     for (size_t i = 0; i < tiles; i++) {
-        struct vq_tile t = *whole;
         size_t r = whole->rows * i / tiles;
         t.rows = whole->rows * (i + 1) / tiles - r;
         t.a = whole->a + r * VQ_AS;
         t.c = whole->c + r * whole->ldc;
-        edge_tile(g, f, &t, decoded, cols);
+        edge_tile(g, kind, &t, cols);
     }
 }
 
@@ -186,26 +156,39 @@ struct product {
     size_t group; /* panels of a task */
 };
 
-/* rows r0..r1 (at most VQ_MC) by panels p0..p1 with our own kernels */
+/* How many panels of p..p1 one tile may take. */
+static size_t panels_at_once(const struct vq_weight *w, size_t rows, size_t p, size_t p1)
+{
+    if (rows > VQ_FLAT_ROWS || (p + 1) * VQ_NR > w->N)
+        return 1;
+    return min_size(p1, w->N / VQ_NR) - p;
+}
+
+/* Rows r0..r1 (at most VQ_MC) by panels p0..p1 in tiles. */
 static void mul_block(const struct product *j, size_t r0, size_t r1, size_t p0, size_t p1)
 {
     const struct vq_weight *w = j->w;
     _Alignas(64) float a[VQ_MC * VQ_AS];
     for (size_t k0 = 0; k0 < w->K; k0 += VQ_KC) {
         size_t kc = min_size(VQ_KC, w->K - k0);
-        copy_rows(a, VQ_AS, j->x + r0 * j->ldx + k0, j->ldx, r1 - r0, kc);
-        for (size_t p = p0; p < p1; p++) {
+        const float *x = j->x + r0 * j->ldx + k0;
+        if (r1 - r0 > 1)
+            copy_rows(a, VQ_AS, x, j->ldx, r1 - r0, kc);
+        for (size_t p = p0, n; p < p1; p += n) {
+            n = panels_at_once(w, r1 - r0, p, p1);
             struct vq_tile t = {
                 .rows = r1 - r0,
                 .kc = kc,
-                .a = a,
+                .a = r1 - r0 > 1 ? a : x,
                 .b = vq_block(w, k0, kc, p),
                 .ldb = VQ_NR,
+                .panels = n,
+                .step = vq_block_bytes(w->format, kc),
                 .c = j->y + r0 * j->ldy + p * VQ_NR,
                 .ldc = j->ldy,
                 .fresh = k0 == 0 && !j->accumulate,
             };
-            block_rows(j->g, w->format, &t, w->N - p * VQ_NR);
+            block_rows(j->g, (enum vq_tile_kind)w->format, &t, w->N - p * VQ_NR);
         }
     }
 }
@@ -276,35 +259,37 @@ void vq_weight_mul_serial(const struct vq_gemm *g, const struct vq_weight *w, si
     vq_weight_mul(g, NULL, w, M, x, ldx, y, ldy, accumulate);
 }
 
-/* rows of a (at most VQ_MC) by the columns n0.. of b */
+/* At most VQ_MC rows by a panel's width of b, which is copied first unless only one tile reads
+ * it. */
 static void nn_panel(const struct vq_gemm *g, const struct vq_tile *whole, size_t cols)
 {
     _Alignas(64) float b[VQ_KC * VQ_NR];
     struct vq_tile t = *whole;
-    if (cols < VQ_NR || whole->rows > g->tile_rows) {
-        if (cols < VQ_NR)
-            memset(b, 0, whole->kc * VQ_NR * sizeof(float));
-        copy_rows(b, VQ_NR, whole->b, whole->ldb, whole->kc, min_size(cols, VQ_NR));
+    if (cols < VQ_NR)
+        memset(b, 0, t.kc * VQ_NR * sizeof(float));
+    if (cols < VQ_NR || t.rows > g->tile_rows) {
+        copy_rows(b, VQ_NR, t.b, t.ldb, t.kc, min_size(cols, VQ_NR));
         t.b = b;
         t.ldb = VQ_NR;
     }
-    block_rows(g, VQ_WEIGHT_F32, &t, cols);
+    block_rows(g, VQ_TILE_F32, &t, cols);
 }
 
 static void nn_rows(const struct vq_gemm *g, size_t rows, size_t N, size_t K, const float *a,
                     size_t lda, const float *b, size_t ldb, float *c, size_t ldc, bool accumulate)
 {
-    _Alignas(64) float ac[VQ_MC * VQ_AS];
+    _Alignas(64) float copy[VQ_MC * VQ_AS];
     for (size_t k0 = 0; k0 < K; k0 += VQ_KC) {
         size_t kc = min_size(VQ_KC, K - k0);
-        copy_rows(ac, VQ_AS, a + k0, lda, rows, kc);
+        copy_rows(copy, VQ_AS, a + k0, lda, rows, kc);
         for (size_t n = 0; n < N; n += VQ_NR) {
             struct vq_tile t = {
                 .rows = rows,
                 .kc = kc,
-                .a = ac,
+                .a = copy,
                 .b = b + k0 * ldb + n,
                 .ldb = ldb,
+                .panels = 1,
                 .c = c + n,
                 .ldc = ldc,
                 .fresh = k0 == 0 && !accumulate,
@@ -319,11 +304,16 @@ void vq_gemm_nn(const struct vq_gemm *g, size_t M, size_t N, size_t K, const flo
 {
     if (!M || !N)
         return;
-    if (!K && !accumulate)
+    if (!accumulate && (!K || M == 1))
         zero_rows(c, ldc, M, N);
-    if (g->product) {
-        if (K)
-            g->product(M, N, K, a, lda, b, ldb, c, ldc, accumulate);
+    if (!K)
+        return;
+    if (M > 1 && g->product) {
+        g->product(M, N, K, a, lda, b, ldb, c, ldc, accumulate);
+        return;
+    }
+    if (M == 1) {
+        (g->product ? &vq_gemm_portable : g)->row(N, K, a, b, ldb, c);
         return;
     }
     for (size_t r = 0; r < M; r += VQ_MC)

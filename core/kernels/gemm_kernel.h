@@ -22,9 +22,13 @@
 #define VQ_KC 256 /* inputs of a slice; a multiple of VQ_INT8_GROUP */
 #define VQ_MC 128 /* rows of one task */
 #define VQ_AS                                                                                      \
-    (VQ_KC + 16)       /* row stride of copied rows: not a power of two, so that the rows of a     \
-                          tile fall into different cache sets */
-#define VQ_MAX_TILE 14 /* the highest register tile of any back-end */
+    (VQ_KC + 16)        /* row stride of copied rows: not a power of two, so that the rows of a    \
+                           tile fall into different cache sets */
+#define VQ_FLAT_ROWS 2  /* up to so many rows a tile takes several panels at once */
+#define VQ_MAX_TILE  14 /* the highest register tile of any back-end */
+
+/* An int8 block is a row of groups: VQ_NR scales, then the inputs of the group. */
+#define VQ_GROUP_BYTES (VQ_NR * sizeof(float) + VQ_INT8_GROUP * VQ_NR)
 
 struct vq_weight {
     enum vq_weight_format format;
@@ -34,8 +38,7 @@ struct vq_weight {
     unsigned char *data;
 };
 
-/* Bytes of a block of kc inputs. An int8 block is a row of blocks of one group each: VQ_NR scales,
- * then the group's inputs. */
+/* Bytes of a block of kc inputs. */
 static inline size_t vq_block_bytes(enum vq_weight_format f, size_t kc)
 {
     size_t groups = (kc + VQ_INT8_GROUP - 1) / VQ_INT8_GROUP;
@@ -62,33 +65,41 @@ static inline const unsigned char *vq_block(const struct vq_weight *w, size_t k0
 void vq_block_unpack(enum vq_weight_format f, size_t kc, const void *block, float *dst, size_t ldd,
                      size_t cols);
 
-/* How c starts and ends in a tile. */
+/* What a tile finds in b. */
+enum vq_tile_kind {
+    VQ_TILE_F32,
+    VQ_TILE_BF16,
+    VQ_TILE_INT8,
+    VQ_TILE_SCALED, /* an int8 block whose inputs are f32 by now; the scales are elsewhere */
+    VQ_TILE_KINDS
+};
+
+/* One step of a product: c[rows, panels * VQ_NR] (+)= a[rows, kc] b[kc, panels * VQ_NR]. */
 struct vq_tile {
-    size_t rows; /* 1..tile_rows */
-    size_t kc;
-    const float *a; /* row stride VQ_AS */
-    const void *b;  /* kc rows of VQ_NR columns */
-    size_t ldb;     /* f32 only: floats between rows of b */
+    size_t rows;       /* 1..tile_rows */
+    size_t kc;         /* 1..VQ_KC */
+    const float *a;    /* row stride VQ_AS */
+    const void *b;     /* the block of the first panel */
+    size_t ldb;        /* VQ_TILE_F32: floats between rows of b; else VQ_NR */
+    size_t panels;     /* 1 unless rows <= VQ_FLAT_ROWS */
+    size_t step;       /* bytes from a panel's block to the next panel's */
+    const void *scale; /* VQ_TILE_SCALED: those of the first group, VQ_GROUP_BYTES apart */
     float *c;
     size_t ldc;
-    bool fresh;         /* c starts from zero, not from what is there */
-    const float *scale; /* int8 and its decoded form: NULL, or VQ_NR factors of the chain */
+    bool fresh; /* c starts from zero, not from what is there */
 };
 
 struct vq_gemm {
     const char *name;
     size_t tile_rows;
-    bool (*supported)(void);
-
-    /* c[rows,VQ_NR] from b in each format (index: enum vq_weight_format). For int8 kc is at most
-     * one group. */
-    void (*tile[3])(const struct vq_tile *t);
-    /* c[N] = c[N] + a[K] b[K,N] for one row. */
+    bool (*supported)(void); /* by this processor; called before anything else of the back-end */
+    void (*tile[VQ_TILE_KINDS])(const struct vq_tile *t);
+    /* The inputs of a block as f32, without the scales of int8. */
+    void (*decode_bf16)(size_t kc, const unsigned char *b, float *dst);
+    void (*decode_int8)(size_t kc, const unsigned char *b, float *dst);
+    /* c[N] += a[K] b[K,N] */
     void (*row)(size_t N, size_t K, const float *a, const float *b, size_t ldb, float *c);
-    /* Block of bf16 or of one int8 group (without its scales) to f32. */
-    void (*decode[3])(size_t kc, const void *b, float *dst);
-
-    /* If not NULL it does whole products in place of the tiles: c (+)= a b. */
+    /* If not NULL it does whole products in place of all of the above: c (+)= a b. */
     void (*product)(size_t M, size_t N, size_t K, const float *a, size_t lda, const float *b,
                     size_t ldb, float *c, size_t ldc, bool accumulate);
 };

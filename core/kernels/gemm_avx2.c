@@ -1,0 +1,50 @@
+/* gemm_avx2: register tiles of up to 6 rows by 16 columns: 12 of the 16 registers hold sums, two
+ * half a row of the panel, one the number of x that meets it. */
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#define W              8
+#define ROWS           6
+#define v_zero()       _mm256_setzero_ps()
+#define v_load(p)      _mm256_loadu_ps(p)
+#define v_store(p, v)  _mm256_storeu_ps(p, v)
+#define v_all(x)       _mm256_set1_ps(x)
+#define v_fma(a, b, c) _mm256_fmadd_ps(a, b, c)
+
+typedef __m256 vf;
+
+static inline vf v_low(const void *p)
+{
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_loadu_si256(p), 16));
+}
+
+static inline vf v_high(const void *p)
+{
+    const __m256i mask = _mm256_set1_epi32((int)0xffff0000u);
+    return _mm256_castsi256_ps(_mm256_and_si256(_mm256_loadu_si256(p), mask));
+}
+
+static inline vf v_int8(const signed char *p)
+{
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const void *)p)));
+}
+
+#include "core/kernels/gemm_body.h"
+
+static bool supported(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+
+const struct vq_gemm vq_gemm_avx2 = {
+    .name = "avx2",
+    .tile_rows = ROWS,
+    .supported = supported,
+    .tile = {tile_f32, tile_bf16, tile_int8, tile_scaled},
+    .decode_bf16 = decode_bf16,
+    .decode_int8 = decode_int8,
+    .row = row,
+};
+#else
+typedef int vq_gemm_avx2_unused; /* C wants a declaration in every file */
+#endif

@@ -1,0 +1,51 @@
+/* gemm_avx512: register tiles of up to 14 rows by 32 columns: 28 of the 32 registers hold sums, two
+ * the row of the panel, one the number of x that meets it. */
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#define W              16
+#define ROWS           14
+#define v_zero()       _mm512_setzero_ps()
+#define v_load(p)      _mm512_loadu_ps(p)
+#define v_store(p, v)  _mm512_storeu_ps(p, v)
+#define v_all(x)       _mm512_set1_ps(x)
+#define v_fma(a, b, c) _mm512_fmadd_ps(a, b, c)
+
+typedef __m512 vf;
+
+static inline vf v_low(const void *p)
+{
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_loadu_si512(p), 16));
+}
+
+static inline vf v_high(const void *p)
+{
+    const __m512i mask = _mm512_set1_epi32((int)0xffff0000u);
+    return _mm512_castsi512_ps(_mm512_and_si512(_mm512_loadu_si512(p), mask));
+}
+
+static inline vf v_int8(const signed char *p)
+{
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const void *)p)));
+}
+
+#include "core/kernels/gemm_body.h"
+
+static bool supported(void)
+{
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+
+const struct vq_gemm vq_gemm_avx512 = {
+    .name = "avx512",
+    .tile_rows = ROWS,
+    .supported = supported,
+    .tile = {tile_f32, tile_bf16, tile_int8, tile_scaled},
+    .decode_bf16 = decode_bf16,
+    .decode_int8 = decode_int8,
+    .row = row,
+};
+#else
+typedef int vq_gemm_avx512_unused; /* C wants a declaration in every file */
+#endif
