@@ -119,15 +119,16 @@ struct vq_attention_view {
 enum vq_status vq_session_attention(const struct vq_session *s, int module, int head, int b,
                                     struct vq_attention_view *out, struct vq_err *err);
 
-/* Saves the state as safetensors (constant size), with the model's shape and `sha256` (may be "")
- * in its metadata; loads it into s, whose engine must have the same shapes and batch and, when both
- * are known, the same hash. A failed load leaves s as it was. Tensors, with the authors' names for
- * the state: xl_z int32 [n_layer, 2, B, H, M] (unfilled slots hold S, filled ones are the last),
- * xl_v f32 [.., M, V], agg_lower int64 [.., S], agg_upper_div_lower f32 [.., S, V], pos_offset
- * int64 [], logits f32 [B, N] (absent when there are none). */
+/* Saves the state as safetensors (constant size), with `sha256` of the model's file (may be "") in
+ * its metadata. Tensors, with the authors' names for the state: xl_z int32 [n_layer, 2, B, H, M]
+ * (unfilled slots hold S, filled ones are the last), xl_v f32 [.., M, V], agg_lower int64 [.., S],
+ * agg_upper_div_lower f32 [.., S, V], pos_offset int64 [], logits f32 [B, N] (absent when there are
+ * none). */
 enum vq_status vq_session_save(const struct vq_session *s, const char *path, const char *sha256,
                                uint64_t *bytes, struct vq_err *err);
-enum vq_status vq_session_load(struct vq_session *s, const char *path, const char *sha256,
-                               struct vq_err *err);
+/* A new session of the batch that the file holds, on an engine of the same shapes and, when both
+ * are known, of the same model file. */
+enum vq_status vq_session_load(struct vq_session **out, const struct vq_engine *e, const char *path,
+                               const char *sha256, struct vq_err *err);
 
 #endif

@@ -208,21 +208,20 @@ static enum vq_status read_arrays(const struct vq_ckpt *c, struct arrays *a, str
     return VQ_OK;
 }
 
-static enum vq_status load_from(struct vq_session *s, const struct vq_ckpt *c, const char *sha256,
-                                struct vq_err *err)
+/* Fills s, which is new, from the file. */
+static enum vq_status load_into(struct vq_session *s, const struct vq_ckpt *c, struct vq_err *err)
 {
     struct arrays a;
     int64_t position = 0;
     const struct vq_tensor *logits = NULL;
-    enum vq_status status = same_model(c, sha256, err);
-    if (status != VQ_OK || (status = reserve(&a, s, err)) != VQ_OK)
+    enum vq_status status = reserve(&a, s, err);
+    if (status != VQ_OK)
         return status;
     status = read_arrays(c, &a, s, &position, &logits, err);
     size_t M = s->e->M, len = position < (int64_t)M ? (size_t)position : M;
     if (status == VQ_OK)
         status = check(&a, s, position, len, err);
     if (status == VQ_OK) {
-        vq_session_reset(s);
         scatter(&a, s, len);
         s->position = position;
         s->has_logits = logits != NULL;
@@ -233,16 +232,36 @@ static enum vq_status load_from(struct vq_session *s, const struct vq_ckpt *c, c
     return status;
 }
 
-enum vq_status vq_session_load(struct vq_session *s, const char *path, const char *sha256,
-                               struct vq_err *err)
+/* The batch that the file was saved with. */
+static enum vq_status batch_of(const struct vq_ckpt *c, int *batch, struct vq_err *err)
+{
+    const struct vq_tensor *t = vq_ckpt_find(c, "xl_z");
+    if (!t || t->rank != 5 || t->shape[2] < 1 || t->shape[2] > 65536)
+        return vq_fail(err, VQ_EFORMAT, "not a state file: tensor xl_z is missing or misshapen");
+    *batch = (int)t->shape[2];
+    return VQ_OK;
+}
+
+enum vq_status vq_session_load(struct vq_session **out, const struct vq_engine *e, const char *path,
+                               const char *sha256, struct vq_err *err)
 {
     struct vq_ckpt *c;
+    struct vq_session *s = NULL;
+    int batch = 1;
+    *out = NULL;
     enum vq_status status = vq_ckpt_open(&c, path, err);
     if (status != VQ_OK)
         return status;
-    status = load_from(s, c, sha256, err);
-    if (status != VQ_OK)
+    if ((status = same_model(c, sha256, err)) == VQ_OK &&
+        (status = batch_of(c, &batch, err)) == VQ_OK &&
+        (status = vq_session_new(&s, e, batch, err)) == VQ_OK)
+        status = load_into(s, c, err);
+    if (status == VQ_OK) {
+        *out = s;
+    } else {
         vq_err_prefix(err, "%s", path);
+        vq_session_free(s);
+    }
     vq_ckpt_free(c);
     return status;
 }
