@@ -43,9 +43,10 @@ enum vq_field_type { VQ_FIELD_INT, VQ_FIELD_BOOL, VQ_FIELD_REAL, VQ_FIELD_TEXT }
 struct vq_config_field {
     const char *name;
     enum vq_field_type type;
-    size_t offset; /* of the member in struct vq_config */
+    size_t offset, size; /* of the member in struct vq_config */
     double min, max;     /* inclusive; numbers only */
     const char *choices; /* space-separated, for text with a closed set; else NULL */
+    const char *told_by; /* the tensor whose shape or presence fixes it in a checkpoint, or NULL */
     const char *help;    /* one line */
 };
 size_t vq_config_field_count(void);
@@ -62,12 +63,14 @@ struct vq_settings {
     char preset[32]; /* name of the preset in effect, or "" */
 };
 
+/* What all the authors' presets share; where they differ, the plain choice (no dropout, scale 1,
+ * no cut of the nucleus). vocab is empty: the model decides. */
 void vq_settings_default(struct vq_settings *s);
 
 /* Sets one field from text, as `--set name=value` does. Numbers are parsed wholly, whatever the
  * locale; VQ_EINVAL names the field, its range or choices, and what was found; an unknown name
  * gets the nearest known one. A value that contradicts one read off the shapes is refused with
- * VQ_ESHAPE. */
+ * VQ_ESHAPE. A field that a higher origin has set keeps its value. */
 enum vq_status vq_settings_set(struct vq_settings *s, const char *name, const char *value,
                                enum vq_origin origin, struct vq_err *err);
 /* Sets the fields of a preset: "enwik8", "pg19", "imagenet64", "text-small". Fields known from
@@ -77,8 +80,9 @@ size_t vq_preset_count(void);
 const char *vq_preset_name(size_t i);
 /* The preset whose shapes equal the settings', or NULL. */
 const char *vq_preset_guess(const struct vq_settings *s);
-/* Sets the fields of a JSON object; unknown keys are ignored (the authors' files hold more), null
- * means the field's "none" (0 or the default). */
+/* Sets the fields of a JSON object; unknown keys are ignored (the authors' files hold more). null
+ * is grad_clip's "none"; any other field is left as it is. Flags may be true/false or 1/0. Errors
+ * name the key, the expected and the found; the caller adds the file. */
 enum vq_status vq_settings_json(struct vq_settings *s, const struct vq_json_node *object,
                                 enum vq_origin origin, struct vq_err *err);
 /* The value of field i as text, as vq_settings_set takes it. Returns buf. */
