@@ -23,13 +23,24 @@ enum vq_status vq_reference_run(struct vq_reference *out, const struct vq_model 
                                 struct vq_err *err);
 void vq_reference_release(struct vq_reference *r);
 
+/* Two codes whose squared distances differ by no more than this are a tie: rounding in f32 may
+ * take either. */
+#define VQ_CODE_TIE 1e-4
+
+/* The same, but where `prefer` [modules, H, T] (NULL: nowhere) has a code that ties with the
+ * nearest, that code is taken. One such choice changes all that follows it, so another program's
+ * numbers can be compared only after following its choices. margin stays that of the nearest. */
+enum vq_status vq_reference_follow(struct vq_reference *out, const struct vq_model *m,
+                                   const int32_t *tokens, size_t T, const int32_t *prefer,
+                                   const struct vq_cancel *cancel, struct vq_err *err);
+
 /* The engine's numbers against the reference's on the same tokens. */
 struct vq_verify_result {
     size_t positions;
     double max_abs_logit_error; /* over logits */
     double max_rel_state_error; /* aggregate means, window values and counts after the last token,
                                    relative to the largest entry of each array */
-    size_t code_mismatches;     /* shortcodes that differ although their margin is above 1e-4 */
+    size_t code_mismatches;     /* shortcodes that differ although they are no tie (1e-4) */
     bool passed;                /* both errors at most 1e-4 and no mismatch */
 };
 struct vq_engine;
