@@ -1,6 +1,6 @@
 /*
- * generate: continues B sequences token by token. Sequence b draws from its own generator stream
- * (seed, b), so its text does not depend on the others.
+ * generate: continues B sequences token by token. Sequence b draws from a generator of its
+ * own, seeded seed + b, so its text does not depend on the others.
  */
 #ifndef VQ_CORE_MODEL_GENERATE_H
 #define VQ_CORE_MODEL_GENERATE_H
