@@ -18,26 +18,28 @@ struct vq_vocab; /* immutable after opening; may be shared between threads */
  * Opens a vocabulary by its spec: "bytes" (byte b is id b + 3, 259 ids), "image64" (the same ids;
  * a sequence is a 64x64 RGB picture in row, column, channel order), "ids" (no text: ids print as
  * numbers; any size), or the path of a SentencePiece .model file. n_vocab > 0 is the model's size:
- * a vocabulary of another size is refused, naming both.
+ * a vocabulary of another size is refused, naming both; "ids" has no size but this one.
  */
 enum vq_status vq_vocab_open(struct vq_vocab **out, const char *spec, int n_vocab,
                              struct vq_err *err);
 void vq_vocab_free(struct vq_vocab *v);
 
 const char *vq_vocab_spec(const struct vq_vocab *v); /* as given to open; path for SentencePiece */
-const char *vq_vocab_kind(const struct vq_vocab *v); /* "bytes", "image64", "ids", "sentencepiece" */
+/* "bytes", "image64", "ids" or "sentencepiece". */
+const char *vq_vocab_kind(const struct vq_vocab *v);
 int vq_vocab_size(const struct vq_vocab *v);
 bool vq_vocab_is_text(const struct vq_vocab *v);  /* text can be encoded and decoded */
 bool vq_vocab_is_image(const struct vq_vocab *v); /* sequences are pictures */
 
 /* Ids of `size` bytes of text; *ids is the caller's to free. Nothing is added. Any bytes are legal
  * for "bytes"; SentencePiece wants UTF-8 (VQ_EINVAL names the offset of the first bad byte).
- * VQ_EUNSUPPORTED for "ids". */
+ * VQ_EUNSUPPORTED for "ids". "image64" encodes and decodes raw bytes although it is no text. */
 enum vq_status vq_vocab_encode(const struct vq_vocab *v, const char *text, size_t size,
                                int32_t **ids, size_t *n, struct vq_err *err);
 
 /* The bytes of n ids, NUL-terminated after *size bytes, the caller's to free. Special ids give
- * nothing. An id outside the vocabulary is VQ_EINVAL. */
+ * nothing, and the space that SentencePiece puts before a text is taken away again. An id outside
+ * the vocabulary is VQ_EINVAL, "ids" VQ_EUNSUPPORTED. */
 enum vq_status vq_vocab_decode(const struct vq_vocab *v, const int32_t *ids, size_t n, char **text,
                                size_t *size, struct vq_err *err);
 
@@ -47,7 +49,9 @@ enum vq_status vq_vocab_decode(const struct vq_vocab *v, const int32_t *ids, siz
 size_t vq_vocab_bytes(const struct vq_vocab *v, int32_t id, char *buf, size_t len);
 
 /* How one id is shown to a person, on one line, always printable UTF-8 and NUL-terminated: "a",
- * "\n", "\xc3", "<eos>", "▁the". Returns buf. */
+ * "\n", "\\", "\xc3", "<eos>", "▁the"; for "image64" the byte's value, for "ids" the id. What does
+ * not fit in `len` is cut between characters (48 bytes hold any piece of common models). Returns
+ * buf. */
 const char *vq_vocab_piece(const struct vq_vocab *v, int32_t id, char *buf, size_t len);
 
 #endif
