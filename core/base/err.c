@@ -41,9 +41,7 @@ enum vq_status vq_fail(struct vq_err *err, enum vq_status code, const char *fmt,
 
 enum vq_status vq_fail_errno(struct vq_err *err, int errnum, const char *fmt, ...)
 {
-    enum vq_status code = errnum == ENOENT   ? VQ_ENOTFOUND
-                          : errnum == ENOMEM ? VQ_ENOMEM
-                                             : VQ_EIO;
+    enum vq_status code = errnum == ENOENT ? VQ_ENOTFOUND : errnum == ENOMEM ? VQ_ENOMEM : VQ_EIO;
     if (!err)
         return code;
     va_list ap;
@@ -62,12 +60,18 @@ void vq_err_prefix(struct vq_err *err, const char *fmt, ...)
 {
     if (!err)
         return;
-    char joined[VQ_ERR_LEN];
+    char old[VQ_ERR_LEN];
+    memcpy(old, err->msg, sizeof(old));
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(joined, sizeof(joined), fmt, ap);
+    vsnprintf(err->msg, sizeof(err->msg), fmt, ap);
     va_end(ap);
-    size_t used = strlen(joined);
-    snprintf(joined + used, sizeof(joined) - used, ": %s", err->msg);
-    memcpy(err->msg, joined, sizeof(joined));
+    size_t used = strlen(err->msg), rest = strlen(old);
+    if (used + 2 + rest >= sizeof(err->msg))
+        rest = used + 3 < sizeof(err->msg) ? sizeof(err->msg) - used - 3 : 0;
+    if (rest == 0)
+        return;
+    memcpy(err->msg + used, ": ", 2);
+    memcpy(err->msg + used + 2, old, rest);
+    err->msg[used + 2 + rest] = '\0';
 }

@@ -340,12 +340,13 @@ static void fold_task(void *ud, size_t task, int worker)
         fold_row(f->s, m, task % bhs, f->s->start + r);
 }
 
-/* The block's n rows join the window; what is now further back than M goes to the aggregate. */
+/* The block's n rows join the window; what is now further back than M goes to the aggregate, which
+ * is kept, as the authors keep it, even when agg_cache is off and no query looks at it. */
 static void commit_block(struct vq_session *s, size_t n)
 {
     size_t filled = s->len + n, excess = filled > s->e->M ? filled - s->e->M : 0;
     struct fold f = {s, excess};
-    if (excess && s->e->config.agg_cache)
+    if (excess)
         vq_pool_run(s->e->pool, s->e->modules * heads(s), fold_task, &f);
     s->start += excess;
     s->len = filled - excess;

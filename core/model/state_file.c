@@ -151,7 +151,7 @@ static enum vq_status check(const struct arrays *a, const struct vq_session *s, 
                 return vq_fail(err, VQ_EFORMAT, "state tensor xl_z: slot %zu holds %d; expected %s",
                                j, (int)z, filled ? "a code" : "n_code, for an unfilled slot");
         }
-        int64_t left = e->config.agg_cache ? position - (int64_t)len : 0;
+        int64_t left = position - (int64_t)len;
         for (size_t c = 0; c < e->S; c++) {
             int64_t count = a->lower[r * e->S + c];
             if (count < 0 || count > left)

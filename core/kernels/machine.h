@@ -1,0 +1,16 @@
+/*
+ * machine: what this machine can do, measured now. Figures swing with what else runs on it, so a
+ * rate means something only beside a limit measured in the same run.
+ */
+#ifndef VQ_CORE_KERNELS_MACHINE_H
+#define VQ_CORE_KERNELS_MACHINE_H
+
+#include "core/base/err.h"
+#include "core/base/pool.h"
+
+/* Bytes per second that the pool's threads read together from memory, the best of a few passes over
+ * a buffer too large for caches (256 MB, freed again); takes some 0.1 s. VQ_ENOMEM. */
+enum vq_status vq_machine_read_bandwidth(double *bytes_per_second, struct vq_pool *pool,
+                                         struct vq_err *err);
+
+#endif
