@@ -1,0 +1,296 @@
+/*
+ * Commands that move the attention state: feed, reset, state.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/mem.h"
+#include "repl/cmds.h"
+#include "repl/input.h"
+#include "repl/models.h"
+#include "repl/out.h"
+#include "repl/speed.h"
+#include "repl/tracked.h"
+
+/* ---- feed ---- */
+
+/* A text at the start of a sequence is preceded by eos, as in training. */
+static enum vq_status lead_with_eos(struct sh_input *in, struct vq_err *err)
+{
+    int32_t *ids = vq_realloc(in->tokens, in->cols + 1, sizeof(*ids));
+    if (!ids)
+        return vq_nomem(err, "tokens", in->cols + 1, sizeof(*ids));
+    memmove(ids + 1, ids, in->cols * sizeof(*ids));
+    ids[0] = VQ_EOS;
+    in->tokens = ids;
+    in->cols++;
+    return VQ_OK;
+}
+
+/* The session for the rows of the input: a batch is begun at position 0 only. */
+static struct vq_session *session_for(struct sh *sh, struct sh_model *m, size_t rows,
+                                      struct vq_err *err)
+{
+    struct vq_session *s = sh_model_session(sh, m, err);
+    if (!s || (size_t)vq_session_batch(s) == rows)
+        return s;
+    if (vq_session_position(s) > 0) {
+        vq_fail(err, VQ_EINVAL,
+                "the session holds %d sequence(s) at position %lld, the input has %zu: reset first",
+                vq_session_batch(s), (long long)vq_session_position(s), rows);
+        return NULL;
+    }
+    struct vq_session *batch = NULL;
+    const struct vq_engine *e = sh_model_engine(sh, m, err);
+    if (!e || vq_session_new(&batch, e, rows < 65537 ? (int)rows : 65537, err) != VQ_OK)
+        return NULL;
+    sh_model_set_session(m, batch);
+    return batch;
+}
+
+struct feeding {
+    struct sh *sh;
+    int64_t from, to;
+    double start;
+};
+
+static void show_progress(void *ud, const struct vq_block *b)
+{
+    struct feeding *f = ud;
+    int64_t done = b->position + b->n - f->from;
+    double seconds = sh_now() - f->start, rate = (double)done / (seconds > 0 ? seconds : 1e-9);
+    sh_progress(f->sh, "%lld of %lld tokens, %.0f tokens/s, %.0f s left", (long long)done,
+                (long long)(f->to - f->from), rate, (double)(f->to - f->from - done) / rate);
+}
+
+static enum sh_rc feed(struct sh *sh, struct sh_model *m, struct sh_input *in, bool eos)
+{
+    struct vq_err err = {0};
+    struct vq_session *s = session_for(sh, m, in->rows, &err);
+    if (!s)
+        return sh_fail(sh, &err);
+    struct vq_trace *trace = sh_trace_make(m, &err);
+    if (!trace)
+        return sh_fail(sh, &err);
+    if (in->is_text && eos && vq_session_position(s) == 0 && lead_with_eos(in, &err) != VQ_OK)
+        return sh_fail(sh, &err);
+
+    int64_t from = vq_session_position(s);
+    struct feeding f = {sh, from, from + (int64_t)in->cols, sh_now()};
+    const struct vq_observer progress = {.ud = &f, .committed = show_progress};
+    vq_trace_chain(trace, &progress);
+    const struct vq_feed_options o = {.observe = vq_trace_observer(trace), .cancel = sh_cancel(sh)};
+    enum vq_status status = vq_session_feed(s, in->tokens, in->cols, in->cols, &o, &err);
+    double seconds = sh_now() - f.start;
+    vq_trace_chain(trace, NULL);
+    sh_progress_clear(sh);
+
+    size_t moved = (size_t)(vq_session_position(s) - from) * in->rows;
+    if (status == VQ_ECANCELLED)
+        sh_note(sh, "stopped at position %lld; what was fed stays",
+                (long long)vq_session_position(s));
+    else if (status == VQ_OK && vq_trace_check(trace, &err) != VQ_OK)
+        sh_warn(sh, "%s", err.msg);
+    if (status != VQ_OK)
+        return sh_fail(sh, &err);
+    sh_speed_note(sh, m, s, moved, seconds);
+    sh_record(sh);
+    sh_int(sh, "position", vq_session_position(s));
+    sh_uint(sh, "tokens", moved);
+    sh_f64(sh, "seconds", seconds);
+    sh_f64(sh, "tokens_per_second", moved ? (double)moved / seconds : 0.0);
+    return sh_end(sh);
+}
+
+static enum sh_rc run_feed(struct sh *sh, const struct sh_args *a)
+{
+    struct sh_model *m = sh_model_current(sh);
+    struct sh_input in;
+    enum sh_rc rc = sh_input_read(sh, a, vq_model_vocab(m->model), &in);
+    if (rc != SH_OK)
+        return rc;
+    rc = feed(sh, m, &in, !sh_opt_flag(a, "no-eos"));
+    sh_input_release(&in);
+    return rc;
+}
+
+static const struct sh_opt feed_opts[] = {
+    SH_INPUT_OPTS,
+    {.name = "no-eos", .kind = SH_FLAG, .help = "do not begin a text at position 0 with eos"},
+    SH_OPT_END};
+static const char *const feed_examples[] = {"feed --text \"Call me Ishmael. Some years ago\"",
+                                            "feed --file README.md", NULL};
+const struct sh_cmd cmd_feed = {
+    .name = "feed",
+    .group = "state",
+    .args = "",
+    .summary = "move tokens through the model, keeping the attention cache",
+    .detail = "A text that begins a sequence (position 0) is preceded by eos, as in training and "
+              "as `score` does; --tokens are fed exactly as they are. A file of [B,T] ids moves B "
+              "sequences in step. Ctrl-C stops between blocks: what was fed stays.",
+    .examples = feed_examples,
+    .needs = SH_NEED_MODEL,
+    .opts = feed_opts,
+    .run = run_feed,
+};
+
+/* ---- reset ---- */
+
+static enum sh_rc run_reset(struct sh *sh, const struct sh_args *a)
+{
+    (void)a;
+    struct sh_model *m = sh_model_current(sh);
+    sh_model_set_session(m, NULL);
+    sh_ack(sh, "%s is at position 0", m->name);
+    sh_int(sh, "position", 0);
+    return sh_end(sh);
+}
+
+static const char *const reset_examples[] = {"reset", NULL};
+const struct sh_cmd cmd_reset = {
+    .name = "reset",
+    .group = "state",
+    .args = "",
+    .summary = "empty the attention state and go back to position 0",
+    .examples = reset_examples,
+    .needs = SH_NEED_MODEL,
+    .run = run_reset,
+};
+
+/* ---- state ---- */
+
+static enum sh_rc show_state(struct sh *sh, const struct sh_model *m)
+{
+    sh_record(sh);
+    sh_str(sh, "model", m->name);
+    sh_int(sh, "position", sh_model_position(m));
+    sh_int(sh, "batch", m->session ? vq_session_batch(m->session) : 1);
+    sh_uint(sh, "bytes", m->session ? vq_session_bytes(m->session) : 0);
+    return sh_end(sh);
+}
+
+static enum sh_rc list_states(struct sh *sh, const struct sh_model *m)
+{
+    sh_list(sh, "name position batch bytes");
+    for (const struct sh_state *s = m->states; s; s = s->next) {
+        sh_row(sh);
+        sh_str(sh, "name", s->name);
+        sh_int(sh, "position", vq_session_position(s->session));
+        sh_int(sh, "batch", vq_session_batch(s->session));
+        sh_uint(sh, "bytes", vq_session_bytes(s->session));
+    }
+    return sh_end(sh);
+}
+
+static enum sh_rc save_state(struct sh *sh, struct sh_model *m, const char *path)
+{
+    struct vq_err err = {0};
+    const char *hex = NULL;
+    uint64_t bytes = 0;
+    struct vq_session *s = sh_model_session(sh, m, &err);
+    if (!s || sh_model_hash(sh, m, true, &hex, &err) != VQ_OK ||
+        vq_session_save(s, path, hex ? hex : "", &bytes, &err) != VQ_OK)
+        return sh_fail(sh, &err);
+    sh_record(sh);
+    sh_str(sh, "path", path);
+    sh_uint(sh, "bytes", bytes);
+    sh_int(sh, "position", vq_session_position(s));
+    return sh_end(sh);
+}
+
+static enum sh_rc load_state(struct sh *sh, struct sh_model *m, const char *path)
+{
+    struct vq_err err = {0};
+    const char *hex = NULL;
+    struct vq_session *s = NULL;
+    const struct vq_engine *e = sh_model_engine(sh, m, &err);
+    if (!e || sh_model_hash(sh, m, true, &hex, &err) != VQ_OK ||
+        vq_session_load(&s, e, path, hex ? hex : "", &err) != VQ_OK)
+        return sh_fail(sh, &err);
+    sh_model_set_session(m, s);
+    return show_state(sh, m);
+}
+
+static enum sh_rc fork_state(struct sh *sh, struct sh_model *m, const char *name)
+{
+    struct vq_err err = {0};
+    struct vq_session *copy = NULL, *s = sh_model_session(sh, m, &err);
+    if (!s || vq_session_fork(&copy, s, vq_session_batch(s), &err) != VQ_OK)
+        return sh_fail(sh, &err);
+    if (sh_state_keep(m, name, copy, &err) != VQ_OK) {
+        vq_session_free(copy);
+        return sh_fail(sh, &err);
+    }
+    sh_ack(sh, "kept position %lld as %s", (long long)sh_model_position(m), name);
+    sh_str(sh, "name", name);
+    sh_int(sh, "position", sh_model_position(m));
+    return sh_end(sh);
+}
+
+static enum sh_rc use_state(struct sh *sh, struct sh_model *m, const struct sh_args *a)
+{
+    struct vq_err err = {0};
+    struct vq_session *copy = NULL;
+    const struct sh_state *kept = sh_state_find(m, sh_arg(a, 1));
+    if (!kept)
+        return sh_bad_arg(sh, sh_arg_word(a, 1), "no state is kept as %s; try 'state list'",
+                          sh_arg(a, 1));
+    if (vq_session_fork(&copy, kept->session, vq_session_batch(kept->session), &err) != VQ_OK)
+        return sh_fail(sh, &err);
+    sh_model_set_session(m, copy);
+    return show_state(sh, m);
+}
+
+static enum sh_rc drop_state(struct sh *sh, struct sh_model *m, const struct sh_args *a)
+{
+    if (!sh_state_drop(m, sh_arg(a, 1)))
+        return sh_bad_arg(sh, sh_arg_word(a, 1), "no state is kept as %s; try 'state list'",
+                          sh_arg(a, 1));
+    sh_ack(sh, "dropped %s", sh_arg(a, 1));
+    sh_str(sh, "name", sh_arg(a, 1));
+    return sh_end(sh);
+}
+
+static enum sh_rc run_state(struct sh *sh, const struct sh_args *a)
+{
+    struct sh_model *m = sh_model_current(sh);
+    const char *verb = sh_arg_count(a) ? sh_arg(a, 0) : "";
+    bool listing = strcmp(verb, "list") == 0;
+    if (!*verb)
+        return show_state(sh, m);
+    if (listing != (sh_arg_count(a) == 1))
+        return sh_bad_arg(sh, sh_arg_word(a, 0),
+                          listing ? "state list takes nothing more"
+                                  : "expected a file (save, load) or a name (fork, use, drop)");
+    if (listing)
+        return list_states(sh, m);
+    if (strcmp(verb, "save") == 0)
+        return save_state(sh, m, sh_arg(a, 1));
+    if (strcmp(verb, "load") == 0)
+        return load_state(sh, m, sh_arg(a, 1));
+    if (strcmp(verb, "fork") == 0)
+        return fork_state(sh, m, sh_arg(a, 1));
+    return strcmp(verb, "use") == 0 ? use_state(sh, m, a) : drop_state(sh, m, a);
+}
+
+static const char *const state_examples[] = {"state",
+                                             "state save state.safetensors",
+                                             "state load state.safetensors",
+                                             "state fork here",
+                                             "state list",
+                                             "state use here",
+                                             NULL};
+const struct sh_cmd cmd_state = {
+    .name = "state",
+    .group = "state",
+    .args = "[save FILE | load FILE | fork NAME | use NAME | drop NAME | list]",
+    .summary = "show, save, load or fork the attention state",
+    .detail = "A state file is a safetensors file of constant size, whatever the position. fork "
+              "keeps a copy in this session under a name; use goes back to it.",
+    .examples = state_examples,
+    .max_args = 2,
+    .kinds = {SH_CHOICE, SH_PATH},
+    .pos_choices = "save load fork use drop list",
+    .needs = SH_NEED_MODEL,
+    .run = run_state,
+};

@@ -1,0 +1,547 @@
+/*
+ * Commands on models and their files: load, models, use, unload, info, tensors, save.
+ */
+#include <fnmatch.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/half.h"
+#include "core/base/mem.h"
+#include "core/base/text.h"
+#include "repl/cmds.h"
+#include "repl/models.h"
+#include "repl/out.h"
+
+/* `load` hashes files up to this size at once; larger ones in the background, for `info`. */
+#define HASH_AT_ONCE ((size_t)128 << 20)
+
+/* Each field's value and where it came from, as two JSON objects. */
+static void origins_json(const struct vq_settings *s, struct vq_text *out)
+{
+    vq_text_puts(out, "{");
+    for (size_t i = 0; i < vq_config_field_count(); i++)
+        vq_text_printf(out, "%s\"%s\":\"%s\"", i ? "," : "", vq_config_field_at(i)->name,
+                       vq_origin_name((enum vq_origin)s->origin[i]));
+    vq_text_puts(out, "}");
+}
+
+static bool people_read(const struct sh *sh)
+{
+    return sh_out_format(sh) == SH_TABLE || sh_out_format(sh) == SH_BOX;
+}
+
+/* For people the configuration follows as a table of its own. */
+static enum sh_rc config_table(struct sh *sh, const struct vq_settings *s)
+{
+    sh_list(sh, "config value from");
+    for (size_t i = 0; i < vq_config_field_count(); i++) {
+        char text[256];
+        sh_row(sh);
+        sh_str(sh, "config", vq_config_field_at(i)->name);
+        sh_str(sh, "value", vq_settings_text(s, i, text, sizeof(text)));
+        sh_str(sh, "from", vq_origin_name((enum vq_origin)s->origin[i]));
+    }
+    return sh_end(sh);
+}
+
+/* The record of `info`; hex may be NULL while the hash is not known. */
+static enum sh_rc describe(struct sh *sh, struct sh_model *m, const char *hex, bool with_config)
+{
+    const struct vq_ckpt *c = vq_model_ckpt(m->model);
+    const struct vq_settings *s = vq_model_settings(m->model);
+    sh_record(sh);
+    sh_str(sh, "name", m->name);
+    sh_str(sh, "path", vq_ckpt_path(c));
+    sh_str(sh, "format", vq_ckpt_format(c));
+    if (vq_ckpt_step(c) >= 0)
+        sh_int(sh, "step", vq_ckpt_step(c));
+    else
+        sh_null(sh, "step");
+    sh_uint(sh, "params", vq_model_params(m->model));
+    sh_uint(sh, "bytes", vq_ckpt_size(c));
+    sh_str(sh, "weights", vq_weight_format_name(m->weights));
+    sh_str(sh, "sha256", hex);
+    sh_str(sh, "vocab", vq_vocab_spec(vq_model_vocab(m->model)));
+    sh_str(sh, "preset", s->preset[0] ? s->preset : NULL);
+    sh_str(sh, "config_path",
+           *vq_model_config_path(m->model) ? vq_model_config_path(m->model) : NULL);
+    if (m->engine)
+        sh_uint(sh, "memory", vq_engine_bytes(m->engine));
+    if (people_read(sh)) {
+        enum sh_rc rc = sh_end(sh);
+        return rc == SH_OK && with_config ? config_table(sh, s) : rc;
+    }
+    struct vq_text config = {0}, origins = {0};
+    vq_settings_to_json(s, &config);
+    origins_json(s, &origins);
+    if (!config.failed && !origins.failed) {
+        sh_json(sh, "config", config.data);
+        sh_json(sh, "from", origins.data);
+    }
+    vq_text_release(&config);
+    vq_text_release(&origins);
+    return sh_end(sh);
+}
+
+static enum sh_rc run_load(struct sh *sh, const struct sh_args *a)
+{
+    struct vq_err err = {0};
+    enum vq_weight_format weights;
+    const char *format = sh_opt_given(a, "weights") ? sh_opt_text(a, "weights") : sh->set.weights;
+    if (!vq_weight_format_parse(format, &weights))
+        return sh_bad_arg(sh, sh_opt_word(a, "weights"), "weights: no format %s", format);
+    struct vq_model_options o = {.preset = sh_opt_text(a, "preset"),
+                                 .config_path = sh_opt_text(a, "config")};
+    const char **set = sh_opt_all(a, "set", &o.n_set);
+    o.set = set;
+    struct vq_model *model = NULL;
+    struct sh_model *m = NULL;
+    enum vq_status status = vq_model_open(&model, sh_arg(a, 0), &o, &err);
+    free(set);
+    if (status != VQ_OK)
+        return sh_fail(sh, &err);
+    if (sh_model_add(sh, model, sh_arg(a, 0), sh_opt_text(a, "as"), weights, &m, &err) != VQ_OK) {
+        vq_model_free(model);
+        return sh_fail(sh, &err);
+    }
+    if (*vq_model_note(model))
+        sh_note(sh, "%s", vq_model_note(model));
+    const char *hex = NULL;
+    bool wait = vq_ckpt_size(vq_model_ckpt(model)) <= HASH_AT_ONCE;
+    if (sh_model_hash(sh, m, wait, &hex, &err) != VQ_OK)
+        sh_warn(sh, "%s", err.msg);
+    return describe(sh, m, hex, false);
+}
+
+static const struct sh_opt load_opts[] = {
+    {.name = "preset", .kind = SH_PRESET, .help = "configuration for what shapes do not tell"},
+    {.name = "config", .kind = SH_PATH, .help = "configuration file (default: config.json beside)"},
+    {.name = "as", .kind = SH_TEXT, .value = "NAME", .help = "name of the model in this session"},
+    {.name = "weights",
+     .kind = SH_CHOICE,
+     .choices = "f32 bf16 int8",
+     .help = "format of the prepared weights (default: set weights)"},
+    {.name = "set", .kind = SH_PAIR, .many = true, .help = "one configuration value"},
+    SH_OPT_END};
+static const char *const load_examples[] = {"load samples/models/text-small.safetensors",
+                                            "load samples/models/text-small.safetensors --as "
+                                            "small --weights bf16",
+                                            NULL};
+const struct sh_cmd cmd_load = {
+    .name = "load",
+    .group = "models",
+    .args = "PATH",
+    .summary = "open a checkpoint and make it the current model",
+    .detail = "PATH is a Flax msgpack file, a folder checkpoint_<step>, a folder of such (the "
+              "highest step is taken), or a safetensors file. The file is mapped: weights are read "
+              "when they are first used.\n\n"
+              "The configuration is settled in this order, later ones winning: tensor shapes, "
+              "--preset (or the preset whose shapes match), config.json beside the checkpoint or "
+              "the file's own metadata, --set. `info` shows where each value came from.",
+    .examples = load_examples,
+    .min_args = 1,
+    .max_args = 1,
+    .kinds = {SH_PATH},
+    .opts = load_opts,
+    .run = run_load,
+};
+
+static enum sh_rc run_models(struct sh *sh, const struct sh_args *a)
+{
+    (void)a;
+    sh_list(sh, "current name path step params weights position prepared");
+    for (struct sh_model *m = sh_model_first(sh); m; m = m->next) {
+        const struct vq_ckpt *c = vq_model_ckpt(m->model);
+        sh_row(sh);
+        sh_bool(sh, "current", m == sh_model_current(sh));
+        sh_str(sh, "name", m->name);
+        sh_str(sh, "path", vq_ckpt_path(c));
+        if (vq_ckpt_step(c) >= 0)
+            sh_int(sh, "step", vq_ckpt_step(c));
+        sh_uint(sh, "params", vq_model_params(m->model));
+        sh_str(sh, "weights", vq_weight_format_name(m->weights));
+        sh_int(sh, "position", sh_model_position(m));
+        sh_bool(sh, "prepared", m->engine != NULL);
+    }
+    return sh_end(sh);
+}
+
+static const char *const models_examples[] = {"models", NULL};
+const struct sh_cmd cmd_models = {
+    .name = "models",
+    .group = "models",
+    .args = "",
+    .summary = "list the loaded models",
+    .examples = models_examples,
+    .run = run_models,
+};
+
+static enum sh_rc no_such_model(struct sh *sh, const struct sh_args *a)
+{
+    return sh_bad_arg(sh, sh_arg_word(a, 0), "no model is loaded under the name %s; try 'models'",
+                      sh_arg(a, 0));
+}
+
+static enum sh_rc run_use(struct sh *sh, const struct sh_args *a)
+{
+    struct sh_model *m = sh_model_find(sh, sh_arg(a, 0));
+    if (!m)
+        return no_such_model(sh, a);
+    sh_model_use(sh, m);
+    sh_ack(sh, "using %s", m->name);
+    sh_str(sh, "name", m->name);
+    return sh_end(sh);
+}
+
+static const char *const use_examples[] = {"use text-small", NULL};
+const struct sh_cmd cmd_use = {
+    .name = "use",
+    .group = "models",
+    .args = "NAME",
+    .summary = "make another loaded model the current one",
+    .examples = use_examples,
+    .min_args = 1,
+    .max_args = 1,
+    .kinds = {SH_MODEL},
+    .run = run_use,
+};
+
+static enum sh_rc run_unload(struct sh *sh, const struct sh_args *a)
+{
+    struct sh_model *m = sh_arg_count(a) ? sh_model_find(sh, sh_arg(a, 0)) : sh_model_current(sh);
+    if (!m && sh_arg_count(a))
+        return no_such_model(sh, a);
+    if (!m)
+        return sh_failf(sh, "no model is loaded");
+    char name[256];
+    snprintf(name, sizeof(name), "%s", m->name);
+    sh_model_unload(sh, m);
+    sh_ack(sh, "unloaded %s", name);
+    sh_str(sh, "name", name);
+    return sh_end(sh);
+}
+
+static const char *const unload_examples[] = {"unload", NULL};
+const struct sh_cmd cmd_unload = {
+    .name = "unload",
+    .group = "models",
+    .args = "[NAME]",
+    .summary = "forget a model, its attention state and its saved states",
+    .examples = unload_examples,
+    .max_args = 1,
+    .kinds = {SH_MODEL},
+    .run = run_unload,
+};
+
+static enum sh_rc run_info(struct sh *sh, const struct sh_args *a)
+{
+    (void)a;
+    struct vq_err err = {0};
+    const char *hex = NULL;
+    struct sh_model *m = sh_model_current(sh);
+    if (sh_model_hash(sh, m, true, &hex, &err) != VQ_OK)
+        return sh_fail(sh, &err);
+    return describe(sh, m, hex, true);
+}
+
+static const char *const info_examples[] = {"info", NULL};
+const struct sh_cmd cmd_info = {
+    .name = "info",
+    .group = "models",
+    .args = "",
+    .summary = "show what is loaded and where each configuration value came from",
+    .detail = "Origins: default (nobody said), shapes (read off the tensors), preset, config "
+              "(config.json or the file's metadata), set (--set). `memory` is the size of the "
+              "prepared weights, once they are prepared.",
+    .examples = info_examples,
+    .needs = SH_NEED_MODEL,
+    .run = run_info,
+};
+
+/* ---- tensors ---- */
+
+struct stats {
+    double min, max, mean, std;
+    size_t nan, inf;
+};
+
+static enum vq_status tensor_stats(const struct vq_tensor *t, struct stats *out, struct vq_err *err)
+{
+    float *x = vq_alloc_f32(t->count);
+    if (!x)
+        return vq_nomem(err, t->name, t->count, sizeof(float));
+    enum vq_status status = vq_tensor_read_f32(t, x, err);
+    *out = (struct stats){.min = INFINITY, .max = -INFINITY};
+    double sum = 0.0, sum2 = 0.0;
+    size_t finite = 0;
+    for (size_t i = 0; status == VQ_OK && i < t->count; i++) {
+        out->nan += isnan(x[i]) != 0;
+        out->inf += isinf(x[i]) != 0;
+        if (!isfinite(x[i]))
+            continue;
+        finite++;
+        sum += x[i];
+        sum2 += (double)x[i] * x[i];
+        out->min = fmin(out->min, x[i]);
+        out->max = fmax(out->max, x[i]);
+    }
+    free(x);
+    out->mean = sum / (double)finite;
+    out->std = sqrt(fmax(0.0, sum2 / (double)finite - out->mean * out->mean));
+    if (finite == 0)
+        out->min = out->max = out->mean = out->std = NAN;
+    return status;
+}
+
+/* '.' and '/' separate alike in names that people type. */
+static void to_slashes(const char *glob, char *buf, size_t len)
+{
+    snprintf(buf, len, "%s", glob);
+    for (char *p = buf; *p; p++)
+        if (*p == '.')
+            *p = '/';
+}
+
+static bool wanted(const struct vq_tensor *t, const char *glob, bool all)
+{
+    if (!t->is_param && !all)
+        return false;
+    return !glob || fnmatch(glob, t->name, 0) == 0;
+}
+
+static enum vq_status tensor_row(struct sh *sh, const struct vq_tensor *t, bool with_stats,
+                                 struct vq_err *err)
+{
+    char shape[128];
+    sh_row(sh);
+    sh_str(sh, "name", t->name);
+    vq_tensor_shape(t, shape, sizeof(shape));
+    if (people_read(sh))
+        sh_str(sh, "shape", shape);
+    else
+        sh_json(sh, "shape", shape);
+    sh_str(sh, "dtype", vq_dtype_name(t->dtype));
+    sh_uint(sh, "count", t->count);
+    sh_uint(sh, "bytes", t->bytes);
+    struct stats s;
+    if (!with_stats || t->dtype == VQ_NONE)
+        return VQ_OK;
+    enum vq_status status = tensor_stats(t, &s, err);
+    if (status != VQ_OK)
+        return status;
+    sh_f64(sh, "min", s.min);
+    sh_f64(sh, "max", s.max);
+    sh_f64(sh, "mean", s.mean);
+    sh_f64(sh, "std", s.std);
+    sh_uint(sh, "nan", s.nan);
+    sh_uint(sh, "inf", s.inf);
+    return VQ_OK;
+}
+
+static enum sh_rc list_tensors(struct sh *sh, const struct vq_ckpt *c, const struct sh_args *a)
+{
+    struct vq_err err = {0};
+    char glob[512];
+    bool all = sh_opt_flag(a, "all"), stats = sh_opt_flag(a, "stats");
+    size_t shown = 0;
+    if (sh_arg_count(a))
+        to_slashes(sh_arg(a, 0), glob, sizeof(glob));
+    sh_list(sh, stats ? "name shape dtype count bytes min max mean std nan inf"
+                      : "name shape dtype count bytes");
+    for (size_t i = 0; i < vq_ckpt_count(c); i++) {
+        const struct vq_tensor *t = vq_ckpt_at(c, i);
+        if (!wanted(t, sh_arg_count(a) ? glob : NULL, all))
+            continue;
+        if (vq_cancelled(sh_cancel(sh)))
+            return sh_interrupted(sh);
+        if (tensor_row(sh, t, stats, &err) != VQ_OK)
+            return sh_fail(sh, &err);
+        shown++;
+    }
+    if (!shown && sh_arg_count(a))
+        return sh_bad_arg(sh, sh_arg_word(a, 0), "no tensor matches %s%s", sh_arg(a, 0),
+                          all ? "" : " (--all looks among the optimiser's too)");
+    return sh_end(sh);
+}
+
+static enum sh_rc run_tensors(struct sh *sh, const struct sh_args *a)
+{
+    if (!sh_opt_given(a, "file")) {
+        if (!sh_model_current(sh))
+            return sh_failf(sh, "no model is loaded: load one, or give --file PATH");
+        return list_tensors(sh, vq_model_ckpt(sh_model_current(sh)->model), a);
+    }
+    struct vq_err err = {0};
+    struct vq_ckpt *c;
+    if (vq_ckpt_open(&c, sh_opt_text(a, "file"), &err) != VQ_OK)
+        return sh_fail(sh, &err);
+    enum sh_rc rc = list_tensors(sh, c, a);
+    vq_ckpt_free(c);
+    return rc;
+}
+
+static const struct sh_opt tensors_opts[] = {
+    {.name = "stats", .kind = SH_FLAG, .help = "read the data: min max mean std nan inf"},
+    {.name = "all", .kind = SH_FLAG, .help = "optimiser state and step too"},
+    {.name = "file",
+     .kind = SH_PATH,
+     .help = "a checkpoint or state file that need not be a model"},
+    SH_OPT_END};
+static const char *const tensors_examples[] = {
+    "tensors", "tensors *quantizer* --stats", "tensors transformer_layers_0.scanned_attn1.*", NULL};
+const struct sh_cmd cmd_tensors = {
+    .name = "tensors",
+    .group = "models",
+    .args = "[GLOB]",
+    .summary = "list the checkpoint's tensors",
+    .detail = "Reads the file's header only, unless --stats is given. In GLOB, * and ? match any "
+              "characters and '.' separates like '/'. Statistics are over the finite elements.",
+    .examples = tensors_examples,
+    .max_args = 1,
+    .kinds = {SH_TENSOR},
+    .opts = tensors_opts,
+    .run = run_tensors,
+};
+
+/* ---- save ---- */
+
+static bool is_real(enum vq_dtype dtype)
+{
+    return dtype == VQ_F32 || dtype == VQ_BF16 || dtype == VQ_F16 || dtype == VQ_F64;
+}
+
+/* The tensor as dtype in new memory, which *data owns. */
+static enum vq_status convert(const struct vq_tensor *t, enum vq_dtype dtype, void **data,
+                              struct vq_err *err)
+{
+    float *x = vq_alloc_f32(t->count);
+    uint16_t *half = dtype == VQ_F32 ? NULL : vq_alloc(t->count, sizeof(*half));
+    enum vq_status status = x && (half || dtype == VQ_F32)
+                                ? vq_tensor_read_f32(t, x, err)
+                                : vq_nomem(err, t->name, t->count, sizeof(float));
+    for (size_t i = 0; status == VQ_OK && half && i < t->count; i++)
+        half[i] = dtype == VQ_BF16 ? vq_f32_to_bf16(x[i]) : vq_f32_to_f16(x[i]);
+    *data = status != VQ_OK ? NULL : half ? (void *)half : (void *)x;
+    if (*data != x)
+        free(x);
+    if (*data != half)
+        free(half);
+    return status;
+}
+
+/* Codebooks decide by argmin, so their accumulators keep full precision. */
+static bool keeps_precision(const struct vq_tensor *t)
+{
+    return strstr(t->name, "/quantizer/") != NULL;
+}
+
+static enum vq_status gather_tensors(const struct vq_ckpt *c, const char *weights, bool params_only,
+                                     struct vq_tensor_out *out, void **owned, size_t *n,
+                                     struct vq_err *err)
+{
+    enum vq_dtype dtype = strcmp(weights, "bf16") == 0  ? VQ_BF16
+                          : strcmp(weights, "f16") == 0 ? VQ_F16
+                                                        : VQ_F32;
+    bool keep = strcmp(weights, "keep") == 0;
+    *n = 0;
+    for (size_t i = 0; i < vq_ckpt_count(c); i++) {
+        const struct vq_tensor *t = vq_ckpt_at(c, i);
+        if (params_only && !t->is_param && strcmp(t->name, "step") != 0)
+            continue;
+        struct vq_tensor_out *o = &out[(*n)++];
+        *o = (struct vq_tensor_out){.name = t->name, .dtype = t->dtype, .rank = t->rank, .from = t};
+        memcpy(o->shape, t->shape, sizeof(o->shape));
+        if (keep || !t->is_param || !is_real(t->dtype) || t->dtype == dtype || keeps_precision(t))
+            continue;
+        enum vq_status status = convert(t, dtype, &owned[i], err);
+        if (status != VQ_OK)
+            return status;
+        o->dtype = dtype;
+        o->data = owned[i];
+        o->from = NULL;
+    }
+    return VQ_OK;
+}
+
+static enum vq_status write_model(const struct vq_model *m, const struct sh_args *a,
+                                  const struct vq_tensor_out *t, size_t n, uint64_t *bytes,
+                                  struct vq_err *err)
+{
+    const char *path = sh_arg(a, 0), *as = sh_opt_text(a, "as");
+    if (strcmp(as, "safetensors") != 0)
+        return vq_flax_write(path, strcmp(as, "flax") == 0, t, n, vq_ckpt_step(vq_model_ckpt(m)),
+                             bytes, err);
+    struct vq_text config = {0};
+    vq_settings_to_json(vq_model_settings(m), &config);
+    if (config.failed) {
+        vq_text_release(&config);
+        return vq_nomem(err, "configuration", 1, 1);
+    }
+    const struct vq_meta meta[] = {
+        {"format", "vqsh"}, {"config", config.data}, {"vocab", vq_vocab_spec(vq_model_vocab(m))}};
+    enum vq_status status = vq_safetensors_write(path, t, n, meta, 3, bytes, err);
+    vq_text_release(&config);
+    return status;
+}
+
+static enum sh_rc run_save(struct sh *sh, const struct sh_args *a)
+{
+    struct vq_err err = {0};
+    const struct vq_model *m = sh_model_current(sh)->model;
+    const struct vq_ckpt *c = vq_model_ckpt(m);
+    size_t count = vq_ckpt_count(c), n = 0;
+    uint64_t bytes = 0;
+    struct vq_tensor_out *t = vq_calloc(count, sizeof(*t));
+    void **owned = vq_calloc(count, sizeof(*owned));
+    enum vq_status status = t && owned ? VQ_OK : vq_nomem(&err, "tensors", count, sizeof(*t));
+    if (status == VQ_OK)
+        status = gather_tensors(c, sh_opt_text(a, "weights"), sh_opt_flag(a, "params-only"), t,
+                                owned, &n, &err);
+    if (status == VQ_OK)
+        status = write_model(m, a, t, n, &bytes, &err);
+    for (size_t i = 0; owned && i < count; i++)
+        free(owned[i]);
+    free(owned);
+    free(t);
+    if (status != VQ_OK)
+        return sh_fail(sh, &err);
+    sh_record(sh);
+    sh_str(sh, "path", sh_arg(a, 0));
+    sh_uint(sh, "bytes", bytes);
+    return sh_end(sh);
+}
+
+static const struct sh_opt save_opts[] = {
+    {.name = "as",
+     .kind = SH_CHOICE,
+     .def = "safetensors",
+     .choices = "safetensors flax flax-file",
+     .help = "flax: the authors' folder layout; flax-file: their older single file"},
+    {.name = "weights",
+     .kind = SH_CHOICE,
+     .def = "keep",
+     .choices = "keep f32 bf16 f16",
+     .help = "dtype of the parameters (codebooks stay as they are)"},
+    {.name = "params-only", .kind = SH_FLAG, .help = "leave the optimiser state out"},
+    SH_OPT_END};
+static const char *const save_examples[] = {"save model.safetensors --params-only --weights bf16",
+                                            "save checkpoint_3576 --as flax", NULL};
+const struct sh_cmd cmd_save = {
+    .name = "save",
+    .group = "models",
+    .args = "PATH",
+    .summary = "write the current model as safetensors or in the authors' layout",
+    .detail = "safetensors files carry the configuration and the vocabulary in their metadata. "
+              "With --as flax PATH becomes a folder, by custom checkpoint_<step>. Files are "
+              "written beside their place and renamed: an old file is replaced whole or not at "
+              "all.",
+    .examples = save_examples,
+    .min_args = 1,
+    .max_args = 1,
+    .kinds = {SH_OUTPATH},
+    .needs = SH_NEED_MODEL,
+    .opts = save_opts,
+    .run = run_save,
+};
