@@ -217,6 +217,20 @@ static enum vq_status write_one(struct vq_store *store, struct vq_stmt *s, struc
     return status;
 }
 
+enum vq_status vq_run_model_sha256(struct vq_run *run, const char *sha256, struct vq_err *err)
+{
+    struct vq_stmt *s;
+    enum vq_status status = still_running(run, err);
+    if (status == VQ_OK)
+        status = vq_stmt_prepare(&s, run->store->db,
+                                 "UPDATE runs SET model_sha256 = ?2 WHERE id = ?1", err);
+    if (status != VQ_OK)
+        return status;
+    vq_stmt_text(s, 1, run->id);
+    vq_stmt_text(s, 2, sha256);
+    return write_one(run->store, s, err);
+}
+
 static enum vq_status prepare_result(struct vq_run *run, const char *key, const char *kind,
                                      struct vq_stmt **s, struct vq_err *err)
 {

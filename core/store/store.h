@@ -117,6 +117,9 @@ enum vq_status vq_run_begin(struct vq_store *store, const struct vq_run_spec *sp
 
 const char *vq_run_id(const struct vq_run *run);
 
+/* Records the hash of the model's file for a run that began before it was known. */
+enum vq_status vq_run_model_sha256(struct vq_run *run, const char *sha256, struct vq_err *err);
+
 /* One result under a key; a key that is set again has its last value. Written at once. Text may
  * hold any bytes. */
 enum vq_status vq_run_result_int(struct vq_run *run, const char *key, int64_t value,
