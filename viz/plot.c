@@ -1,0 +1,207 @@
+#include "viz/plot.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "core/base/mem.h"
+#include "viz/frame.h"
+
+/* Above this many points in all a scatter plot draws pixels instead of discs. */
+#define SCATTER_DISCS 200000
+
+/* The spans of the points that can be drawn, and how many there are and are not. */
+struct extent {
+    double x_lo, x_hi, y_lo, y_hi;
+    size_t shown, left_out;
+    bool whole_x;
+};
+
+static bool drawable(const struct viz_chart *chart, double x, double y)
+{
+    return isfinite(x) && isfinite(y) && (!chart->log_x || x > 0) && (!chart->log_y || y > 0);
+}
+
+static void widen(struct extent *e, double x, double y)
+{
+    bool first = e->shown++ == 0;
+    e->x_lo = first || x < e->x_lo ? x : e->x_lo;
+    e->x_hi = first || x > e->x_hi ? x : e->x_hi;
+    e->y_lo = first || y < e->y_lo ? y : e->y_lo;
+    e->y_hi = first || y > e->y_hi ? y : e->y_hi;
+    e->whole_x &= x == floor(x);
+}
+
+static struct extent extent_of(const struct viz_chart *chart, const struct viz_series *s, size_t n)
+{
+    struct extent e = {.whole_x = true};
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < s[i].y.n; j++) {
+            double x = viz_vec_at(s[i].x, j), y = viz_vec_at(s[i].y, j);
+            if (drawable(chart, x, y))
+                widen(&e, x, y);
+            else
+                e.left_out++;
+        }
+    return e;
+}
+
+static enum vq_status check_lengths(const struct viz_series *s, size_t n, struct vq_err *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        bool given = s[i].x.f32 || s[i].x.f64;
+        if (given && s[i].x.n != s[i].y.n)
+            return vq_fail(err, VQ_EINVAL, "series %zu: %zu x values for %zu y values", i, s[i].x.n,
+                           s[i].y.n);
+    }
+    return VQ_OK;
+}
+
+/* A frame with both axes fitted to the series and a legend in *keys, which the caller frees. */
+static enum vq_status open_xy(struct viz_frame *f, struct viz_key **keys, struct extent *e,
+                              const struct viz_chart *chart, const struct viz_series *s, size_t n,
+                              double x_margin, struct vq_err *err)
+{
+    *f = (struct viz_frame){.chart = chart};
+    *keys = NULL;
+    enum vq_status status = check_lengths(s, n, err);
+    if (status == VQ_OK)
+        status = viz_frame_map(&f->map, chart, err);
+    if (status != VQ_OK)
+        return status;
+    *e = extent_of(chart, s, n);
+    f->x.axis = viz_axis_fit(e->shown ? e->x_lo : NAN, e->x_hi, chart->log_x, x_margin);
+    f->y.axis = viz_axis_fit(e->shown ? e->y_lo : NAN, e->y_hi, chart->log_y, 0.05);
+    if (chart->y_lo < chart->y_hi && (!chart->log_y || chart->y_lo > 0))
+        f->y.axis = viz_axis_fit(chart->y_lo, chart->y_hi, chart->log_y, 0);
+    f->x.grid = f->y.grid = true;
+    f->x.whole = e->whole_x;
+    viz_frame_left_out(f, e->left_out);
+    f->empty = e->shown ? NULL : "no data";
+    *keys = vq_calloc(n, sizeof(**keys));
+    if (!*keys)
+        return vq_nomem(err, "legend", n, sizeof(**keys));
+    for (size_t i = 0; i < n; i++)
+        (*keys)[i] = (struct viz_key){s[i].name, viz_frame_color(f, i, n)};
+    f->keys = *keys;
+    f->n_keys = n;
+    return viz_frame_open(f, err);
+}
+
+/* A line as it is drawn: the points met so far on the present column of pixels. */
+struct stroke {
+    struct viz_canvas *c;
+    struct viz_rgb color;
+    double width;
+    double first[2], last[2]; /* x, y in pixels */
+    double lo, hi;            /* y, in pixels */
+    double from[2];           /* where the column before ended */
+    bool open, joined;        /* is there a column, and one before it */
+    size_t run;               /* points since the last break */
+};
+
+/* Draws the present column and leaves its last point as the start of the next segment. */
+static void end_column(struct stroke *k)
+{
+    if (!k->open)
+        return;
+    if (k->joined)
+        viz_line(k->c, k->from[0], k->from[1], k->first[0], k->first[1], k->width, k->color);
+    if (k->hi > k->lo)
+        viz_line(k->c, k->first[0], k->lo, k->last[0], k->hi, k->width, k->color);
+    k->from[0] = k->last[0];
+    k->from[1] = k->last[1];
+    k->joined = true;
+    k->open = false;
+}
+
+static void end_line(struct stroke *k)
+{
+    end_column(k);
+    if (k->run == 1)
+        viz_disc(k->c, k->from[0], k->from[1], k->width * 1.4, k->color, 1);
+    k->run = 0;
+    k->joined = false;
+}
+
+static void add_point(struct stroke *k, double x, double y)
+{
+    if (k->open && floor(x) != floor(k->first[0]))
+        end_column(k);
+    if (!k->open) {
+        k->first[0] = x;
+        k->first[1] = k->lo = k->hi = y;
+        k->open = true;
+    }
+    k->last[0] = x;
+    k->last[1] = y;
+    k->lo = fmin(k->lo, y);
+    k->hi = fmax(k->hi, y);
+    k->run++;
+}
+
+static void draw_line(const struct viz_frame *f, const struct viz_series *s, struct viz_rgb color)
+{
+    struct stroke k = {.c = f->c, .color = color, .width = 1.6 * f->u};
+    for (size_t i = 0; i < s->y.n; i++) {
+        double x = viz_vec_at(s->x, i), y = viz_vec_at(s->y, i);
+        if (drawable(f->chart, x, y))
+            add_point(&k, viz_frame_x(f, x), viz_frame_y(f, y));
+        else
+            end_line(&k);
+    }
+    end_line(&k);
+}
+
+enum vq_status viz_plot_lines(struct viz_canvas **out, const struct viz_chart *chart,
+                              const struct viz_series *s, size_t n, struct vq_err *err)
+{
+    struct viz_frame f;
+    struct viz_key *keys;
+    struct extent e;
+    *out = NULL;
+    enum vq_status status = open_xy(&f, &keys, &e, chart, s, n, 0, err);
+    if (status == VQ_OK) {
+        for (size_t i = 0; i < n; i++)
+            draw_line(&f, &s[i], keys[i].color);
+        viz_frame_close(&f);
+        *out = f.c;
+    }
+    free(keys);
+    return status;
+}
+
+static void draw_dots(const struct viz_frame *f, const struct viz_series *s, struct viz_rgb color,
+                      size_t total)
+{
+    double alpha = fmin(0.85, 26 / sqrt((double)total + 1)), radius = 2.6 * f->u;
+    alpha = fmax(alpha, 0.15);
+    for (size_t i = 0; i < s->y.n; i++) {
+        double x = viz_vec_at(s->x, i), y = viz_vec_at(s->y, i);
+        if (!drawable(f->chart, x, y))
+            continue;
+        x = viz_frame_x(f, x);
+        y = viz_frame_y(f, y);
+        if (total > SCATTER_DISCS)
+            viz_blend(f->c, (int)floor(x), (int)floor(y), color, 2 * alpha);
+        else
+            viz_disc(f->c, x, y, radius, color, alpha);
+    }
+}
+
+enum vq_status viz_plot_scatter(struct viz_canvas **out, const struct viz_chart *chart,
+                                const struct viz_series *s, size_t n, struct vq_err *err)
+{
+    struct viz_frame f;
+    struct viz_key *keys;
+    struct extent e;
+    *out = NULL;
+    enum vq_status status = open_xy(&f, &keys, &e, chart, s, n, 0.04, err);
+    if (status == VQ_OK) {
+        for (size_t i = 0; i < n; i++)
+            draw_dots(&f, &s[i], keys[i].color, e.shown);
+        viz_frame_close(&f);
+        *out = f.c;
+    }
+    free(keys);
+    return status;
+}
