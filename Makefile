@@ -31,7 +31,7 @@ WARN_C += -Werror
 endif
 CPPFLAGS += -I. -D_GNU_SOURCE -DVQSH_VERSION='"$(VERSION)"' -DVQ_BLAS=$(BLAS) -DVQ_READLINE=$(READLINE)
 CPPFLAGS += $(call pkg,--cflags,stb chafa libcjson msgpack sentencepiece,-I/usr/include/stb)
-COMMON   := $(OPT) -g -fno-omit-frame-pointer $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
+COMMON    = $(OPT) -g -fno-omit-frame-pointer $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
 CFLAGS   += -std=c11 $(COMMON)
 CXXFLAGS += -std=c++17 $(COMMON)
 LDFLAGS  += $(if $(SAN),-fsanitize=$(SAN))
@@ -78,7 +78,7 @@ ifneq ($(filter x86_64 amd64,$(shell uname -m)),)
 $(BUILD)/core/kernels/%_avx2.o:   KERNEL := -mavx2 -mfma -mf16c
 $(BUILD)/core/kernels/%_avx512.o: KERNEL := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c -mprefer-vector-width=512
 endif
-$(BUILD)/core/kernels/%.o: OPT := -O3
+$(BUILD)/core/kernels/%.o: private OPT := -O3 -fno-math-errno -fno-trapping-math
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)

@@ -14,6 +14,13 @@
 #pragma STDC FP_CONTRACT OFF
 #endif
 
+/* Elements of a loop depend on nothing but their own index: x and y may be one array. */
+#if defined(__clang__)
+#define EACH _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define EACH _Pragma("GCC ivdep")
+#endif
+
 #define LANES 32   /* partial results of a reduction */
 #define CHUNK 1024 /* floats of scratch */
 
@@ -102,51 +109,42 @@ static void vec_rms_norm(float *y, const float *x, size_t n, const float *g, con
     float root = sqrtf(vec_dot(x, x, n) / (float)n + 1e-6f);
     float f = scale / root;
     if (g && b) {
-        for (size_t i = 0; i < n; i++)
-            y[i] = madd(x[i] * f, g[i], b[i]);
+        EACH for (size_t i = 0; i < n; i++) y[i] = madd(x[i] * f, g[i], b[i]);
     } else if (g) {
-        for (size_t i = 0; i < n; i++)
-            y[i] = x[i] * f * g[i];
+        EACH for (size_t i = 0; i < n; i++) y[i] = x[i] * f * g[i];
     } else {
-        for (size_t i = 0; i < n; i++)
-            y[i] = x[i] * f + (b ? b[i] : 0.0f);
+        EACH for (size_t i = 0; i < n; i++) y[i] = x[i] * f + (b ? b[i] : 0.0f);
     }
 }
 
 static void vec_silu(float *y, const float *x, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        y[i] = x[i] / (1.0f + exp1(-x[i]));
+    EACH for (size_t i = 0; i < n; i++) y[i] = x[i] / (1.0f + exp1(-x[i]));
 }
 
 static void vec_add(float *y, const float *x, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        y[i] += x[i];
+    EACH for (size_t i = 0; i < n; i++) y[i] += x[i];
 }
 
 static void vec_mul(float *y, const float *x, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        y[i] *= x[i];
+    EACH for (size_t i = 0; i < n; i++) y[i] *= x[i];
 }
 
 static void vec_scale(float *y, float a, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        y[i] *= a;
+    EACH for (size_t i = 0; i < n; i++) y[i] *= a;
 }
 
 static void vec_axpy(float *y, float a, const float *x, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        y[i] = madd(a, x[i], y[i]);
+    EACH for (size_t i = 0; i < n; i++) y[i] = madd(a, x[i], y[i]);
 }
 
 static void vec_mix(float *y, float a, float b, const float *x, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        y[i] = madd(a, y[i], b * x[i]);
+    EACH for (size_t i = 0; i < n; i++) y[i] = madd(a, y[i], b * x[i]);
 }
 
 static float vec_max(const float *x, size_t n)
@@ -168,25 +166,33 @@ static float vec_max(const float *x, size_t n)
 }
 
 /* A difference that is never taken where x is -inf, since top may be so too. */
-static inline float exp_from(float x, float top)
+static inline void exp_row(float *y, const float *x, float top, size_t n)
 {
-    float d = x - top;
-    return exp1(x == -INFINITY ? -INFINITY : d);
+    EACH for (size_t i = 0; i < n; i++)
+    {
+        float d = x[i] - top;
+        y[i] = exp1(x[i] == -INFINITY ? -INFINITY : d);
+    }
+}
+
+static void add_lanes(float *acc, const float *x, size_t n)
+{
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        for (size_t j = 0; j < LANES; j++)
+            acc[j] += x[i + j];
+    }
+    for (size_t j = 0; i + j < n; j++)
+        acc[j] += x[i + j];
 }
 
 static float vec_exp_sum(float *y, const float *x, float top, size_t n)
 {
     float acc[LANES] = {0};
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES) {
-        for (size_t j = 0; j < LANES; j++) {
-            y[i + j] = exp_from(x[i + j], top);
-            acc[j] += y[i + j];
-        }
-    }
-    for (size_t j = 0; i + j < n; j++) {
-        y[i + j] = exp_from(x[i + j], top);
-        acc[j] += y[i + j];
+    for (size_t i = 0; i < n; i += CHUNK) {
+        size_t m = n - i < CHUNK ? n - i : CHUNK;
+        exp_row(y + i, x + i, top, m);
+        add_lanes(acc, y + i, m);
     }
     return sum_lanes(acc);
 }
@@ -240,8 +246,21 @@ static size_t vec_nearest(const float *dot, const float *norm2, size_t n)
 
 static void vec_gather(float *y, const float *table, const int32_t *index, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        y[i] = table[index[i]];
+    EACH for (size_t i = 0; i < n; i++) y[i] = table[index[i]];
+}
+
+/* Sums in double, eight at a time: the eighth parts of a long row are added in this order always. */
+static double sum_double(const float *x, size_t n)
+{
+    double acc[8] = {0};
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        for (size_t j = 0; j < 8; j++)
+            acc[j] += (double)x[i + j];
+    }
+    for (size_t j = 0; i + j < n; j++)
+        acc[j] += (double)x[i + j];
+    return ((acc[0] + acc[4]) + (acc[1] + acc[5])) + ((acc[2] + acc[6]) + (acc[3] + acc[7]));
 }
 
 static void vec_log_softmax(float *x, size_t n)
@@ -251,14 +270,11 @@ static void vec_log_softmax(float *x, size_t n)
     double sum = 0.0;
     for (size_t i = 0; i < n; i += CHUNK) {
         size_t m = n - i < CHUNK ? n - i : CHUNK;
-        for (size_t j = 0; j < m; j++)
-            e[j] = exp_from(x[i + j], top);
-        for (size_t j = 0; j < m; j++)
-            sum += (double)e[j];
+        exp_row(e, x + i, top, m);
+        sum += sum_double(e, m);
     }
     double log_sum = log(sum);
-    for (size_t i = 0; i < n; i++)
-        x[i] = (float)((double)(x[i] - top) - log_sum);
+    EACH for (size_t i = 0; i < n; i++) x[i] = (float)((double)(x[i] - top) - log_sum);
 }
 
 const struct vq_vec VEC_TABLE = {
