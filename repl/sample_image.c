@@ -1,0 +1,150 @@
+/*
+ * The picture half of `sample`: prompts, preview rows in the terminal, PNG files.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/mem.h"
+#include "core/data/image.h"
+#include "repl/out.h"
+#include "repl/runlog.h"
+#include "repl/sampling.h"
+#include "repl/terminal.h"
+#include "viz/png.h"
+#include "viz/sheet.h"
+
+#define SHEET_ZOOM 3
+
+enum vq_status sh_image_prompt(struct sh_sampling *s, int32_t **ids, size_t *n, struct vq_err *err)
+{
+    uint8_t *rgb;
+    *ids = NULL;
+    *n = 0;
+    if (!sh_opt_given(s->args, "prompt-image"))
+        return VQ_OK;
+    enum vq_status status =
+        vq_image_load_square(sh_opt_text(s->args, "prompt-image"), SH_IMAGE_SIDE, &rgb, err);
+    if (status != VQ_OK)
+        return status;
+    s->given = (size_t)sh_opt_int(s->args, "rows") * SH_IMAGE_ROW;
+    for (size_t b = 0; b < s->n; b++)
+        memcpy(s->drawn[b].rgb, rgb, s->given);
+    status = vq_vocab_encode(s->vocab, (const char *)rgb, s->given, ids, n, err);
+    free(rgb);
+    return status;
+}
+
+/* Prints the pixel rows that have become whole in all the pictures shown, side by side. */
+static void show_rows(struct sh_sampling *s, size_t rows)
+{
+    struct viz_term term;
+    struct vq_err err;
+    char *text;
+    size_t width = s->strip_n * (SH_IMAGE_SIDE + 1) - 1;
+    if (!s->strip || !sh_terminal_pictures(s->sh, &term))
+        return;
+    size_t step = viz_term_step(&term, width), ready = rows / step * step;
+    if (rows == SH_IMAGE_SIDE)
+        ready = rows;
+    if (ready <= s->shown_rows)
+        return;
+    for (size_t b = 0; b < s->strip_n; b++)
+        for (size_t r = s->shown_rows; r < ready; r++)
+            memcpy(s->strip + (r * width + b * (SH_IMAGE_SIDE + 1)) * 3,
+                   s->drawn[b].rgb + r * SH_IMAGE_ROW, SH_IMAGE_ROW);
+    if (viz_term_rows(&text, &term, s->strip, width, s->shown_rows, ready, &err) == VQ_OK) {
+        sh_terminal_put(s->sh, text);
+        free(text);
+    }
+    s->shown_rows = ready;
+}
+
+void sh_image_put(struct sh_sampling *s, size_t b, int32_t id)
+{
+    size_t at = s->given + s->drawn[b].n;
+    if (at < SH_IMAGE_BYTES && id >= VQ_N_SPECIAL)
+        s->drawn[b].rgb[at] = (uint8_t)(id - VQ_N_SPECIAL);
+    if (b + 1 == s->n && (at + 1) % SH_IMAGE_ROW == 0)
+        show_rows(s, (at + 1) / SH_IMAGE_ROW);
+}
+
+/* What each PNG says about itself. */
+struct notes {
+    char seed[24], index[24], given[24];
+    struct viz_note v[8];
+    size_t n;
+};
+
+static void add_note(struct notes *t, const char *key, const char *value)
+{
+    if (value && *value)
+        t->v[t->n++] = (struct viz_note){key, value};
+}
+
+static void make_notes(struct sh_sampling *s, size_t b, struct notes *t)
+{
+    const char *hex = NULL;
+    struct vq_err err;
+    *t = (struct notes){0};
+    snprintf(t->seed, sizeof(t->seed), "%llu", (unsigned long long)(s->seed + b));
+    snprintf(t->index, sizeof(t->index), "%zu", b);
+    snprintf(t->given, sizeof(t->given), "%zu", s->given / SH_IMAGE_ROW);
+    sh_model_hash(s->sh, s->m, true, &hex, &err);
+    add_note(t, "Software", "vqsh " VQSH_VERSION);
+    add_note(t, "model", s->m->name);
+    add_note(t, "model_sha256", hex);
+    add_note(t, "run", sh_run_id(s->sh));
+    add_note(t, "seed", t->seed);
+    add_note(t, "index", t->index);
+    add_note(t, "prompt_rows", t->given);
+}
+
+static enum vq_status save_sheet(struct sh_sampling *s, const char *path, struct vq_err *err)
+{
+    struct viz_sheet sheet = viz_sheet_default();
+    struct viz_canvas *c = NULL;
+    struct notes notes;
+    const uint8_t **images = vq_calloc(s->n, sizeof(*images));
+    if (!images)
+        return vq_nomem(err, "contact sheet", s->n, sizeof(*images));
+    for (size_t b = 0; b < s->n; b++)
+        images[b] = s->drawn[b].rgb;
+    sheet.zoom = s->n <= 256 ? SHEET_ZOOM : 1;
+    enum vq_status status =
+        viz_sheet_draw(&c, &sheet, images, s->n, SH_IMAGE_SIDE, SH_IMAGE_SIDE, err);
+    make_notes(s, 0, &notes);
+    if (status == VQ_OK)
+        status = viz_png_save_canvas(path, c, notes.v, notes.n, err);
+    viz_canvas_free(c);
+    free(images);
+    return status;
+}
+
+enum vq_status sh_image_save(struct sh_sampling *s, char **sheet, struct vq_err *err)
+{
+    char base[64], name[32];
+    snprintf(base, sizeof(base), "vqsh-%s", sh_run_id(s->sh) ? sh_run_id(s->sh) : "sample");
+    enum vq_status status = VQ_OK;
+    for (size_t b = 0; status == VQ_OK && b < s->n; b++) {
+        struct notes notes;
+        struct sh_drawn *d = &s->drawn[b];
+        snprintf(name, sizeof(name), "%zu", b);
+        d->path = sh_sample_path(s, base, s->n > 1 ? name : "", ".png");
+        if (!d->path)
+            return vq_nomem(err, "file name", 1, 1);
+        make_notes(s, b, &notes);
+        status = viz_png_save(d->path, d->rgb, SH_IMAGE_SIDE, SH_IMAGE_SIDE, notes.v, notes.n, err);
+        if (status == VQ_OK)
+            sh_run_file(s->sh, "image", d->path);
+    }
+    if (status != VQ_OK)
+        return status;
+    *sheet = sh_sample_path(s, base, "sheet", ".png");
+    if (!*sheet)
+        return vq_nomem(err, "file name", 1, 1);
+    status = save_sheet(s, *sheet, err);
+    if (status == VQ_OK)
+        sh_run_file(s->sh, "image", *sheet);
+    return status;
+}
