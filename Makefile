@@ -52,7 +52,10 @@ objs      = $(patsubst %,$(BUILD)/%.o,$(basename $(1)))
 core_obj := $(call objs,$(core_src))
 viz_obj  := $(call objs,$(viz_src))
 repl_obj := $(call objs,$(repl_src))
+libs     := $(BUILD)/libsh.a $(BUILD)/libviz.a $(BUILD)/libcore.a
 test_bin := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(test_src))
+sh_tests := $(patsubst %,$(BUILD)/tests/test_%,split opt complete out)
+pty_bin  := $(patsubst tests/pty/%.c,$(BUILD)/tests/pty/%,$(wildcard tests/pty/*.c))
 tool_bin := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(wildcard tests/tools/*.c))
 
 .PHONY: all run test check setup install uninstall clean help lint FORCE
@@ -65,8 +68,12 @@ all: vqsh
 vqsh: $(BUILD)/vqsh FORCE
 	@cmp -s $< $@ || { cp -f $< $@.tmp && mv -f $@.tmp $@; }
 
-$(BUILD)/vqsh: $(repl_obj) $(BUILD)/libcore.a $(BUILD)/libviz.a $(BUILD)/flags
-	$(CC) $(LDFLAGS) -o $@ $(repl_obj) $(BUILD)/libviz.a $(BUILD)/libcore.a $(READLINE_LIBS) $(LDLIBS)
+$(BUILD)/vqsh: $(BUILD)/repl/main.o $(libs) $(BUILD)/flags
+	$(CC) $(LDFLAGS) -o $@ $< $(libs) $(READLINE_LIBS) $(LDLIBS)
+
+# The shell but for main(), so that tests can link it.
+$(BUILD)/libsh.a: $(filter-out %/main.o,$(repl_obj))
+	@rm -f $@; ar rcs $@ $^
 
 $(BUILD)/libcore.a: $(core_obj)
 	@rm -f $@; ar rcs $@ $^
@@ -95,6 +102,11 @@ $(BUILD)/flags: FORCE
 
 $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/libcore.a $(BUILD)/libviz.a
 	$(CC) $(LDFLAGS) -o $@ $< $(BUILD)/libviz.a $(BUILD)/libcore.a $(call pkg,--libs,cmocka,-lcmocka) $(LDLIBS)
+# Tests of the shell itself.
+$(sh_tests): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(libs)
+	$(CC) $(LDFLAGS) -o $@ $< $(libs) $(call pkg,--libs,cmocka,-lcmocka) $(READLINE_LIBS) $(LDLIBS)
+$(BUILD)/tests/pty/%: $(BUILD)/tests/pty/%.o
+	$(CC) $(LDFLAGS) -o $@ $< -lutil
 $(BUILD)/tests/tools/%: $(BUILD)/tests/tools/%.o $(BUILD)/libcore.a $(BUILD)/libviz.a
 	$(CC) $(LDFLAGS) -o $@ $< $(BUILD)/libviz.a $(BUILD)/libcore.a $(LDLIBS) -lutil
 
@@ -109,8 +121,8 @@ test: ## install what is missing, build, run all the tests
 	@tools/setup.sh build test
 	@$(MAKE) --no-print-directory check
 
-check: vqsh $(test_bin) $(tool_bin) ## the tests, installing nothing
-	@BUILD=$(BUILD) T='$(T)' tests/run.sh
+check: vqsh $(test_bin) $(pty_bin) $(tool_bin) ## the tests, installing nothing
+	@CC=$(CC) BUILD=$(BUILD) T='$(T)' tests/run.sh
 
 install: vqsh ## copy program, models and tour below $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/vqsh
