@@ -241,8 +241,10 @@ enum vq_status vq_trace_new(struct vq_trace **out, const struct vq_config *c,
     t->ring = o.ring ? o.ring : VQ_TRACE_RING;
     t->row = o.row;
     if (!trace_alloc(t)) {
+        enum vq_status rc =
+            vq_nomem(err, "a trace of codes", t->modules * t->H, t->ring * sizeof(uint16_t));
         vq_trace_free(t);
-        return vq_nomem(err, "a trace of codes", t->modules * t->H, t->ring * sizeof(uint16_t));
+        return rc;
     }
     vq_trace_chain(t, NULL);
     *out = t;
