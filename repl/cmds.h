@@ -52,6 +52,9 @@ enum sh_kind sh_cmd_kind(const struct sh_cmd *cmd, int i);
 /* "load PATH [--preset P]" into buf. Returns buf. */
 const char *sh_cmd_usage(const struct sh_cmd *cmd, char *buf, size_t len);
 
+/* What `help NAME` prints. */
+enum sh_rc sh_help_command(struct sh *sh, const struct sh_cmd *cmd);
+
 /* The nearest of n names to `word` by edit distance, if near enough to be meant; else NULL. */
 const char *sh_nearest(const char *word, const char *(*name)(void *ud, size_t i), size_t n,
                        void *ud);

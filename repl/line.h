@@ -1,27 +1,26 @@
 /*
- * line: reading lines from a person. The only file that knows readline; with READLINE=0 it reads
+ * line: reading inputs from a person. The only file that knows readline; with READLINE=0 it reads
  * plain lines. Used only when stdin and stdout are both terminals.
  */
 #ifndef VQ_REPL_LINE_H
 #define VQ_REPL_LINE_H
 
-#include <stddef.h>
-
 #include "repl/sh.h"
 
-/* Prepares the terminal and reads the history file. */
+/* Prepares the terminal and the history. */
 void sh_line_open(struct sh *sh);
-/* Merges this session's entries into the history file. Safe to call more than once. */
 void sh_line_close(struct sh *sh);
 
-enum sh_line { SH_LINE_TEXT, SH_LINE_EOF, SH_LINE_CLEARED };
+enum sh_line {
+    SH_LINE_TEXT,
+    SH_LINE_EOF,    /* Ctrl-D on an empty line, or the terminal is gone */
+    SH_LINE_CLEARED /* Ctrl-C, or the program is asked to end */
+};
 /* Reads one input: a line, or several when quotes are open or lines were pasted together. *text is
- * the caller's to free. SH_LINE_CLEARED after Ctrl-C. */
+ * the caller's to free, NULL unless SH_LINE_TEXT. Inputs enter the history here. */
 enum sh_line sh_line_read(struct sh *sh, char **text);
 
-/* The entries of this and earlier sessions, oldest first; i < count. */
-size_t sh_line_history_count(void);
-const char *sh_line_history_at(size_t i);
-void sh_line_history_clear(struct sh *sh);
+/* Forgets the history, in the file too. */
+void sh_line_forget(struct sh *sh);
 
 #endif

@@ -42,6 +42,7 @@ struct sh_model *sh_model_current(const struct sh *sh); /* NULL when nothing is 
 struct sh_model *sh_model_first(const struct sh *sh);   /* then m->next; order of loading */
 struct sh_model *sh_model_find(const struct sh *sh, const char *name); /* exact; NULL */
 size_t sh_model_count(const struct sh *sh);
+bool sh_model_prepared(const struct sh *sh); /* some model has an engine */
 
 /* Takes over an open model under `name` (NULL: made from the path) and makes it current. A name
  * that is taken is VQ_EINVAL and leaves `model` the caller's. */

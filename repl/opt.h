@@ -36,6 +36,7 @@ enum sh_kind {
     SH_RUN,      /* id of a recorded run */
     SH_PRESET,   /* one of vq_preset_name() */
     SH_SETTING,  /* one of settings.h */
+    SH_VALUE,    /* a value of the setting named just before */
     SH_COMMAND,  /* a command's name, or words to look for in help */
     SH_PAIR,     /* key=value with a key of the model configuration (config.h) */
     SH_ONOFF,    /* on or off (true, false, yes, no, 1, 0) */
@@ -48,7 +49,7 @@ struct sh_opt {
     enum sh_kind kind;
     const char *value;   /* how help shows the value; NULL: sh_kind_name(kind) */
     const char *def;     /* the default as one would type it; NULL: none */
-    double min, max;     /* inclusive, for SH_INT and SH_REAL; both 0: any */
+    double min, max;     /* inclusive, for SH_INT and SH_REAL; both 0: any; max < min: no maximum */
     const char *choices; /* space-separated, for SH_CHOICE */
     const char *help;    /* one line, no full stop */
     bool many;           /* may be repeated; all values are kept */
@@ -78,6 +79,7 @@ struct sh_args {
     struct sh_value *opt; /* values of options in the order given */
     int *opt_row;         /* the row of cmd->opts that opt[i] belongs to */
     int n_opt;
+    struct sh_value *def; /* the default of each row of cmd->opts that has one */
 };
 
 /*
@@ -131,5 +133,17 @@ bool sh_parse_real(const char *text, double *out);
 bool sh_parse_onoff(const char *text, bool *out);
 /* True when `word` is one of the space-separated `choices`. */
 bool sh_in_choices(const char *choices, const char *word);
+/* The i-th of space-separated choices into buf; NULL past the last. */
+const char *sh_choice_at(const char *choices, size_t i, char *buf, size_t len);
+
+/*
+ * One value of `kind` out of `text`, which stands `offset` bytes into word `word`; o gives range
+ * and choices and is NULL for a positional, whose choices are cmd's. Reports and returns SH_USAGE
+ * when it is none. For opt.c and the table tests.
+ */
+enum sh_rc sh_value_parse(struct sh *sh, const struct sh_cmd *cmd, enum sh_kind kind,
+                          const struct sh_opt *o, const char *text, int word, size_t offset,
+                          struct sh_value *out);
+void sh_value_release(struct sh_value *v);
 
 #endif

@@ -39,7 +39,9 @@ enum sh_format { SH_TABLE, SH_BOX, SH_CSV, SH_JSON, SH_JSONL, SH_MARKDOWN, SH_LI
 /* Opening and closing of results. One is open at a time. */
 void sh_record(struct sh *sh);
 void sh_list(struct sh *sh, const char *columns); /* names separated by spaces */
-void sh_row(struct sh *sh);                       /* begins the next row of the listing */
+/* The same for names that may hold anything; no two are equal. */
+void sh_list_names(struct sh *sh, const char *const *names, size_t n);
+void sh_row(struct sh *sh); /* begins the next row of the listing */
 void sh_ack(struct sh *sh, const char *note, ...) __attribute__((format(printf, 2, 3)));
 /* Writes what is not written yet. SH_OK, or SH_ERR after a failed write (reported). */
 enum sh_rc sh_end(struct sh *sh);
@@ -73,8 +75,8 @@ bool sh_out_is_text(const struct sh *sh);
 void sh_out_bytes(struct sh *sh, const char *s, size_t n);
 void sh_out_bytes_end(struct sh *sh);
 /* A block of text made for people (help, a picture in the terminal): goes out as it is, through
- * the pager when it is longer than the screen. `escapes` allows terminal sequences in it; they are
- * only ever to be made when sh_out_terminal() is true. */
+ * the pager when it is longer than the screen. Terminal sequences belong in it only when
+ * sh_out_terminal() is true. */
 enum sh_rc sh_out_text(struct sh *sh, const char *s, size_t n);
 
 enum sh_format sh_out_format(const struct sh *sh); /* the one in effect */

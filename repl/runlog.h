@@ -37,10 +37,12 @@ void sh_run_result_f64(struct sh *sh, const char *key, double v);
 void sh_run_result_text(struct sh *sh, const char *key, const char *v);
 /* A point of a curve; written in batches. */
 void sh_run_metric(struct sh *sh, const char *name, int64_t step, double v);
-/* A drawn sequence: its text (or NULL), its tokens (or NULL), and the file it went to (or NULL). */
-void sh_run_sample(struct sh *sh, int64_t index, uint64_t seed, const char *text, size_t size,
-                   const int32_t *tokens, size_t n_token, double nats, const char *path);
-/* A file that the run wrote: kind is "image", "npy", "checkpoint", "text". */
+/* A drawn sequence (core/store/store.h). */
+struct vq_sample;
+void sh_run_sample(struct sh *sh, const struct vq_sample *sample);
+
+/* A file that the run wrote, as a result under `kind` ("npy", "image", "checkpoint"); the
+ * second file of a run is under "image 2", and so on. */
 void sh_run_file(struct sh *sh, const char *kind, const char *path);
 
 /* Ends the run: finished, failed or interrupted as rc says. Waits for the model's hash if that is
@@ -56,6 +58,8 @@ const char *sh_store_path(const struct sh *sh);
 /* For the shell itself. */
 struct sh_log *sh_log_new(const char *path, bool record); /* path NULL: the default */
 void sh_log_free(struct sh *sh);
+/* At the end of a command: ends what it left open, and forgets the id. */
+void sh_run_close(struct sh *sh, enum sh_rc rc);
 /* Keeps the message of a failed command for its run. */
 void sh_log_message(struct sh *sh, const char *msg);
 

@@ -55,16 +55,17 @@ struct sh {
     int depth;        /* of `source` inside `source` */
 
     struct sh_source source;
-    const char *text;             /* the text that words point into */
+    const char *text; /* the text that words point into */
+    size_t text_size;
     const struct sh_words *words; /* of the command that runs; NULL between commands */
     const struct sh_cmd *cmd;     /* the same command's row, NULL when it has none */
+    const struct sh_args *args;   /* and its arguments */
     struct vq_cancel cancel;
     double started; /* seconds, monotonic, when the command began */
     char timing[256];
 
     struct vq_pool *pools[SH_MAX_POOLS]; /* one for each number of threads that was asked for */
     int n_pool;
-    uint64_t drawn_seed; /* of the last draw from sh_seed() */
 };
 
 /* A session with default settings that writes results to stdout. Free with sh_release(). */
@@ -88,6 +89,8 @@ enum sh_rc sh_bad_arg(struct sh *sh, int word, const char *fmt, ...)
 /* The same with the caret `offset` bytes into the word. */
 enum sh_rc sh_bad_arg_at(struct sh *sh, int word, size_t offset, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+/* The line of sh->text around byte `at` with a caret under it; for errors of the splitter. */
+void sh_point_at(struct sh *sh, size_t at);
 /* A problem that does not fail the command: "vqsh: warning: ..." on stderr, even with --quiet. */
 void sh_warn(struct sh *sh, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
@@ -101,6 +104,9 @@ enum sh_rc sh_interrupted(struct sh *sh);
  * may hold on to them. NULL fills err. */
 struct vq_pool *sh_pool(struct sh *sh, struct vq_err *err);
 
+/* How many threads that is. */
+int sh_threads(const struct sh *sh);
+
 /* The seed to use: *given when the command got one (NULL: it did not), else the setting `seed`,
  * else one drawn from the system. Record and print what this returns: it repeats the run. */
 uint64_t sh_seed(struct sh *sh, const uint64_t *given);
@@ -112,12 +118,14 @@ void sh_timing_note(struct sh *sh, const char *fmt, ...) __attribute__((format(p
 double sh_now(void);
 
 /*
- * Runs all the commands of a text (a line, -c, a script). `name` is for messages and may be NULL.
- * In batch stops at the first failure unless keep_going. Returns the last rc that was not SH_OK,
- * or SH_OK.
+ * Runs all the commands of a text (an input at the prompt, -c). `name` is for messages and may be
+ * NULL. Stops at the first failure unless keep_going. Returns the last rc that was not SH_OK, or
+ * SH_OK.
  */
 enum sh_rc sh_exec_text(struct sh *sh, const char *text, size_t size, const char *name);
-/* Reads a file (- is stdin) and runs it. */
+/* The same for what comes out of a file descriptor, line by line as it arrives. */
+enum sh_rc sh_exec_stream(struct sh *sh, int fd, const char *name);
+/* The same for a file; "-" is stdin. */
 enum sh_rc sh_exec_file(struct sh *sh, const char *path);
 
 #endif

@@ -25,7 +25,7 @@ struct sh_word {
     char *text;        /* without quotes, NUL-terminated, owned */
     size_t len;        /* of text */
     size_t start, end; /* bytes of the source it came from, quotes included */
-    bool quoted;       /* some of it was quoted; a quoted word is never an option's name */
+    bool quoted;       /* it begins quoted: such a word is no option's name and no ~/ */
 };
 
 struct sh_words {
@@ -40,7 +40,8 @@ enum sh_split {
     SH_SPLIT_OK,   /* out holds a command of at least one word */
     SH_SPLIT_END,  /* nothing more */
     SH_SPLIT_OPEN, /* the text ends inside quotes or after a joining backslash */
-    SH_SPLIT_BAD   /* err says what; out->start and end mark it */
+    SH_SPLIT_BAD,  /* err says what; out->start and end mark it */
+    SH_SPLIT_NOMEM
 };
 
 struct sh_splitter {

@@ -1,0 +1,51 @@
+/*
+ * The command table. To add a command:
+ *
+ *   1. In repl/cmd_FAMILY.c write `static enum sh_rc run_X(struct sh *sh, const struct sh_args
+ * *a)`: arguments and options come through opt.h, results go out through out.h, failures return
+ *      sh_fail() / sh_failf() / sh_bad_arg(), long work passes sh_cancel(sh) on.
+ *   2. Below it `const struct sh_cmd cmd_X = {.name = "x", .group = ..., .run = run_X}` (cmds.h),
+ *      with a summary of at most 72 characters and examples that run.
+ *   3. Here, one line in DECLARATIONS and one in the table. Help, usage errors, completion, the
+ *      README's list and the table tests follow from the row by themselves.
+ *   4. A golden transcript in tests/repl/ for what it prints.
+ *
+ * test_opt checks every row: summary, group, examples that parse, defaults that are legal.
+ */
+#include "repl/cmds.h"
+
+/* The commands, in the order of their groups. */
+#define COMMANDS(X)                                                                                \
+    X(help)                                                                                        \
+    X(set)                                                                                         \
+    X(show)                                                                                        \
+    X(output)                                                                                      \
+    X(timing)                                                                                      \
+    X(history)                                                                                     \
+    X(source)                                                                                      \
+    X(quit)                                                                                        \
+    X(complete)
+
+#define DECLARE(name) extern const struct sh_cmd cmd_##name;
+COMMANDS(DECLARE)
+
+#define ROW(name) &cmd_##name,
+static const struct sh_cmd *const table[] = {COMMANDS(ROW)};
+
+static const char *const groups[] = {"models", "text",  "state", "judge", "sample", "inspect",
+                                     "export", "train", "runs",  "shell", NULL};
+
+size_t sh_cmd_count(void)
+{
+    return sizeof(table) / sizeof(table[0]);
+}
+
+const struct sh_cmd *sh_cmd_at(size_t i)
+{
+    return table[i];
+}
+
+const char *const *sh_cmd_groups(void)
+{
+    return groups;
+}

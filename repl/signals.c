@@ -1,0 +1,89 @@
+#include "repl/signals.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t interrupts; /* since sh_signals_clear() */
+static volatile sig_atomic_t ending;
+static volatile sig_atomic_t running;
+/* A pipe, because a handler may run on another thread than the one that waits. */
+static int wake[2] = {-1, -1};
+
+static void wake_up(void)
+{
+    int saved = errno;
+    ssize_t n = write(wake[1], "", 1);
+    (void)n;
+    errno = saved;
+}
+
+static void on_interrupt(int sig)
+{
+    (void)sig;
+    if (interrupts < 3)
+        interrupts = interrupts + 1;
+    if (running && interrupts == 3)
+        _exit(130);
+    wake_up();
+}
+
+static void on_end(int sig)
+{
+    ending = sig;
+    wake_up();
+}
+
+void sh_signals_install(void)
+{
+    struct sigaction sa = {.sa_handler = SIG_IGN}, old;
+    sigemptyset(&sa.sa_mask);
+    sigaction(SIGPIPE, &sa, NULL);
+    if (pipe2(wake, O_CLOEXEC | O_NONBLOCK))
+        wake[0] = wake[1] = -1;
+    sa.sa_handler = on_interrupt;
+    sigaction(SIGINT, &sa, NULL);
+    sa.sa_handler = on_end;
+    sigaction(SIGTERM, &sa, NULL);
+    /* nohup leaves SIGHUP ignored, and so do we. */
+    if (!sigaction(SIGHUP, NULL, &old) && old.sa_handler != SIG_IGN)
+        sigaction(SIGHUP, &sa, NULL);
+}
+
+void sh_signals_command(bool begins)
+{
+    running = begins;
+}
+
+bool sh_signals_interrupted(void)
+{
+    return interrupts > 0;
+}
+
+void sh_signals_clear(void)
+{
+    char drain[64];
+    interrupts = 0;
+    while (read(wake[0], drain, sizeof(drain)) > 0)
+        continue;
+}
+
+int sh_signals_ending(void)
+{
+    return ending;
+}
+
+bool sh_signals_wait(int fd)
+{
+    struct pollfd p[2] = {{.fd = fd, .events = POLLIN}, {.fd = wake[0], .events = POLLIN}};
+    while (!interrupts && !ending) {
+        int n = poll(p, 2, -1);
+        if (n < 0 && errno != EINTR)
+            return true;
+        if (n > 0 && p[0].revents && !p[1].revents)
+            return true;
+    }
+    return false;
+}
