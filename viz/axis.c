@@ -17,10 +17,11 @@ struct viz_axis viz_axis_fit(double lo, double hi, bool log_scale, double margin
         double min = pow(10, a - pad), max = pow(10, b + pad);
         return (struct viz_axis){min > 0 ? min : lo, isfinite(max) ? max : hi, true};
     }
-    /* Widened also where the span is so small next to the values that ticks would coincide. */
+    /* Widened also where the span is so small, by itself or next to the values, that ticks would
+     * coincide. */
     double size = fmax(fabs(lo), fabs(hi));
-    if (hi / 2 - lo / 2 <= size * 1e-12) {
-        double by = size > 0 ? size * 0.1 : 1;
+    if (hi / 2 - lo / 2 <= fmax(size * 1e-12, 1e-290)) {
+        double by = size > 0 ? fmax(size * 0.1, 1e-289) : 1;
         lo -= by;
         hi += by;
     } else {

@@ -149,37 +149,32 @@ void viz_outline(struct viz_canvas *c, struct viz_rect r, struct viz_rgb color)
     viz_vline(c, r.x + r.w - 1, r.y, r.h, color);
 }
 
-/* One edge of Liang-Barsky clipping: narrows [*t0, *t1] to where p * t <= q. */
-static bool clip_edge(double p, double q, double *t0, double *t1)
+/* Moves the end (x, y)[e] of a segment onto the line axis = bound, for the end that lies beyond it
+ * (below it if `low`). False if both do, or if the segment is not there at all. The coordinate that
+ * is cut becomes the bound exactly, however far out the end was. */
+static bool clip_edge(double s[4], int axis, double bound, bool low)
 {
-    if (p == 0)
-        return q >= 0;
-    double t = q / p;
-    if (p < 0)
-        *t0 = fmax(*t0, t);
-    else
-        *t1 = fmin(*t1, t);
-    return *t0 <= *t1;
+    bool out0 = low ? s[axis] < bound : s[axis] > bound;
+    bool out1 = low ? s[2 + axis] < bound : s[2 + axis] > bound;
+    if (out0 && out1)
+        return false;
+    if (!out0 && !out1)
+        return true;
+    int end = out0 ? 0 : 2, other = 1 - axis;
+    double t = (bound - s[axis]) / (s[2 + axis] - s[axis]);
+    s[end + other] = s[other] + t * (s[2 + other] - s[other]);
+    s[end + axis] = bound;
+    return true;
 }
 
 /* Cuts the segment s = {x0, y0, x1, y1} to the clip rectangle grown by `margin`, which bounds the
  * work of drawing it whatever its length. */
 static bool clip_segment(const struct viz_canvas *c, double margin, double s[4])
 {
-    double dx = s[2] - s[0], dy = s[3] - s[1], t0 = 0, t1 = 1;
-    double left = c->clip.x - margin, right = c->clip.x + c->clip.w + margin;
-    double top = c->clip.y - margin, bottom = c->clip.y + c->clip.h + margin;
-    if (!isfinite(dx) || !isfinite(dy) || !clip_edge(-dx, s[0] - left, &t0, &t1) ||
-        !clip_edge(dx, right - s[0], &t0, &t1) || !clip_edge(-dy, s[1] - top, &t0, &t1) ||
-        !clip_edge(dy, bottom - s[1], &t0, &t1))
-        return false;
-    double x0 = s[0], y0 = s[1];
-    /* Clamped as well: with ends at 1e300 the sums below are right to 1e284 only. */
-    s[0] = fmin(fmax(x0 + t0 * dx, left), right);
-    s[1] = fmin(fmax(y0 + t0 * dy, top), bottom);
-    s[2] = fmin(fmax(x0 + t1 * dx, left), right);
-    s[3] = fmin(fmax(y0 + t1 * dy, top), bottom);
-    return true;
+    return clip_edge(s, 0, c->clip.x - margin, true) &&
+           clip_edge(s, 0, c->clip.x + c->clip.w + margin, false) &&
+           clip_edge(s, 1, c->clip.y - margin, true) &&
+           clip_edge(s, 1, c->clip.y + c->clip.h + margin, false);
 }
 
 static double distance_to_segment(const double s[4], double x, double y)
@@ -194,7 +189,7 @@ void viz_line(struct viz_canvas *c, double x0, double y0, double x1, double y1, 
               struct viz_rgb color)
 {
     double s[4] = {x0, y0, x1, y1}, reach = width / 2 + 1;
-    if (!isfinite(x0) || !isfinite(y0) || !(width > 0) || !clip_segment(c, reach, s))
+    if (!isfinite(x1 - x0) || !isfinite(y1 - y0) || !(width > 0) || !clip_segment(c, reach, s))
         return;
     /* Walk the longer direction pixel by pixel and test only the pixels near the line across it:
      * `a` indexes the coordinate walked along, `b` the other. */
