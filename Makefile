@@ -55,7 +55,7 @@ repl_obj := $(call objs,$(repl_src))
 libs     := $(BUILD)/libsh.a $(BUILD)/libviz.a $(BUILD)/libcore.a
 test_bin := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(test_src))
 sh_tests := $(patsubst %,$(BUILD)/tests/test_%,split opt complete out)
-pty_bin  := $(patsubst tests/pty/%.c,$(BUILD)/tests/pty/%,$(wildcard tests/pty/*.c))
+pty_bin  := $(BUILD)/tests/pty/pty_test
 tool_bin := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(wildcard tests/tools/*.c))
 
 .PHONY: all run test check setup install uninstall clean help lint FORCE
@@ -105,8 +105,8 @@ $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/libcore.a $(BUILD)/libviz.a
 # Tests of the shell itself.
 $(sh_tests): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(libs)
 	$(CC) $(LDFLAGS) -o $@ $< $(libs) $(call pkg,--libs,cmocka,-lcmocka) $(READLINE_LIBS) $(LDLIBS)
-$(BUILD)/tests/pty/%: $(BUILD)/tests/pty/%.o
-	$(CC) $(LDFLAGS) -o $@ $< -lutil
+$(pty_bin): $(call objs,$(wildcard tests/pty/*.c))
+	$(CC) $(LDFLAGS) -o $@ $^ -lutil
 $(BUILD)/tests/tools/%: $(BUILD)/tests/tools/%.o $(BUILD)/libcore.a $(BUILD)/libviz.a
 	$(CC) $(LDFLAGS) -o $@ $< $(BUILD)/libviz.a $(BUILD)/libcore.a $(LDLIBS) -lutil
 

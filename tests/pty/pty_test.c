@@ -1,0 +1,419 @@
+/*
+ * The shell as a person meets it. A case is a function that returns NULL, or what went wrong, and a
+ * row of the table at the end:
+ *
+ *     static const char *shows_help(struct terminal *t)
+ *     {
+ *         term_send(t, "help\r");
+ *         WANT(term_expect(t, "help COMMAND tells more"), "no help");
+ *         return NULL;
+ *     }
+ *     ... {"shows_help", shows_help, {0}},
+ *
+ * The terminal is open and the first prompt drawn. Wait for the prompt before Ctrl-D: while a
+ * command runs, the terminal itself takes it. Run one with `pty_test NAME`; a failure prints
+ * everything the shell drew.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/pty/terminal.h"
+
+#define WANT(condition, otherwise)                                                                 \
+    do {                                                                                           \
+        if (!(condition))                                                                          \
+            return otherwise;                                                                      \
+    } while (0)
+
+#define HISTORY ".local/state/vqsh/history"
+#define UP      "\x1b[A"
+
+static const char *completes_a_command(struct terminal *t)
+{
+    term_send(t, "histo\t");
+    WANT(term_expect(t, "history "), "TAB did not finish the name");
+    term_send(t, "\r");
+    WANT(term_expect(t, "text"), "the completed command did not run");
+    return NULL;
+}
+
+static const char *completes_an_option(struct terminal *t)
+{
+    term_send(t, "help --mark\t\r");
+    WANT(term_expect(t, "| command |"), "the completed option did not work");
+    return NULL;
+}
+
+static const char *completes_a_choice(struct terminal *t)
+{
+    term_send(t, "set format jsonl\rset fo\tmar\t\rshow seed\r");
+    WANT(term_expect(t, "| seed |"), "the completed value was not set");
+    return NULL;
+}
+
+static const char *completes_a_file_name(struct terminal *t)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "%s/two words.vqsh", t->home);
+    FILE *f = fopen(path, "w");
+    WANT(f, "cannot make a file");
+    fputs("show seed\n", f);
+    fclose(f);
+    term_send(t, "source ~/two\t\r");
+    WANT(term_expect(t, "default"), "the completed script did not run");
+    return NULL;
+}
+
+static const char *interrupt_clears_the_line(struct terminal *t)
+{
+    for (int i = 0; i < 3; i++) {
+        term_send(t, "garbage");
+        WANT(term_expect(t, "garbage"), "typing is not echoed");
+        term_send(t, "\x03");
+        WANT(term_expect(t, "^C"), "Ctrl-C shows nothing");
+        WANT(term_expect(t, "> "), "no prompt after Ctrl-C");
+    }
+    term_send(t, "\x03\x03\x03");
+    term_send(t, "!echo al''ive\r");
+    WANT(term_expect(t, "alive"), "the shell does not go on after Ctrl-C");
+    return NULL;
+}
+
+static const char *end_of_file_leaves(struct terminal *t)
+{
+    term_send(t, "\x04");
+    WANT(term_wait(t) == 0, "Ctrl-D did not leave with status 0");
+    return NULL;
+}
+
+static const char *failure_does_not_decide_the_status(struct terminal *t)
+{
+    term_send(t, "no-such-command\r");
+    WANT(term_expect(t, "no command"), "no message");
+    term_send(t, "quit\r");
+    WANT(term_wait(t) == 0, "an earlier failure decided the status of an interactive session");
+    return NULL;
+}
+
+static const char *quit_gives_the_status(struct terminal *t)
+{
+    term_send(t, "quit 7\r");
+    WANT(term_wait(t) == 7, "quit 7 did not leave with 7");
+    return NULL;
+}
+
+/* Three lines between the marks of a bracketed paste. */
+#define PASTE "\x1b[200~!echo o''ne\r!echo t''wo\r!echo th''ree\x1b[201~"
+
+static const char *paste_is_one_input(struct terminal *t)
+{
+    term_send(t, PASTE);
+    WANT(term_absent(t, "one\r\n", 300), "pasted lines ran before Enter");
+    term_send(t, "\r");
+    WANT(term_expect(t, "one\r\ntwo\r\nthree"), "the pasted lines did not run together");
+    WANT(term_expect(t, "> "), "no prompt");
+    term_send(t, "\x04");
+    WANT(term_wait(t) == 0, "the shell did not leave");
+    char *history = term_file(t, HISTORY);
+    bool same = history && !strcmp(history, "!echo o''ne\\n!echo t''wo\\n!echo th''ree\n");
+    free(history);
+    WANT(same, "the paste is not one entry of the history");
+    return NULL;
+}
+
+static const char *up_recalls_a_line(struct terminal *t)
+{
+    term_send(t, "!echo fi''rst\r");
+    WANT(term_expect(t, "first"), "the command did not run");
+    WANT(term_expect(t, "> "), "no prompt");
+    term_send(t, UP "\r");
+    WANT(term_expect(t, "first\r\n"), "the recalled command did not run");
+    return NULL;
+}
+
+static const char *up_recalls_many_lines(struct terminal *t)
+{
+    term_send(t, PASTE "\r");
+    WANT(term_expect(t, "three\r\n"), "the pasted lines did not run");
+    WANT(term_expect(t, "> "), "no prompt");
+    term_send(t, UP "\r");
+    WANT(term_expect(t, "one\r\ntwo\r\nthree\r\n"), "the recalled lines did not run together");
+    return NULL;
+}
+
+static const char *history_outlives_the_session(struct terminal *t)
+{
+    struct terminal again;
+    const char *wrong = "the line of the session before was not recalled";
+    term_send(t, "!echo fi''rst\r");
+    WANT(term_expect(t, "first"), "the command did not run");
+    WANT(term_expect(t, "> "), "no prompt");
+    term_send(t, "\x04");
+    WANT(term_wait(t) == 0, "the shell did not leave");
+    if (term_open(&again, &(struct term_options){.home = t->home})) {
+        bool prompt = term_expect(&again, "> ");
+        term_send(&again, UP "\r");
+        if (prompt && term_expect(&again, "first\r\n"))
+            wrong = NULL;
+    }
+    again.home[0] = '\0';
+    term_close(&again);
+    return wrong;
+}
+
+static const char *history_is_private(struct terminal *t)
+{
+    struct stat st;
+    char path[128];
+    term_send(t, " !echo se''cret\r");
+    WANT(term_expect(t, "secret"), "the command did not run");
+    term_send(t, "show seed\r");
+    WANT(term_expect(t, "random"), "the command did not run");
+    snprintf(path, sizeof(path), "%s/%s", t->home, HISTORY);
+    WANT(!stat(path, &st), "there is no history file");
+    WANT((st.st_mode & 0777) == 0600, "others can read the history");
+    char *history = term_file(t, HISTORY);
+    bool same = history && !strcmp(history, "show seed\n");
+    free(history);
+    WANT(same, "a line that begins with a blank is in the history");
+    return NULL;
+}
+
+static const char *two_sessions_lose_nothing(struct terminal *t)
+{
+    struct terminal other;
+    bool opened = term_open(&other, &(struct term_options){.home = t->home});
+    bool ready = opened && term_expect(&other, "> ");
+    term_send(t, "show seed\r");
+    term_send(&other, "show width\r");
+    bool ran = ready && term_expect(t, "random") && term_expect(&other, "columns") &&
+               term_expect(t, "> ") && term_expect(&other, "> ");
+    term_send(t, "\x04");
+    term_send(&other, "\x04");
+    bool left = ran && term_wait(t) == 0 && term_wait(&other) == 0;
+    char *history = term_file(t, HISTORY);
+    bool both = history && strstr(history, "show seed\n") && strstr(history, "show width\n");
+    free(history);
+    other.home[0] = '\0';
+    term_close(&other);
+    WANT(left, "the two sessions did not run");
+    WANT(both, "one session's line is not in the history");
+    return NULL;
+}
+
+static const char *open_quote_asks_for_more(struct terminal *t)
+{
+    term_send(t, "help \"his\r");
+    WANT(term_expect(t, "...> "), "no second prompt");
+    term_send(t, "tory\"\r");
+    WANT(term_expect(t, "nothing about"), "the input did not end with its quote");
+    term_send(t, "help \"his\r");
+    WANT(term_expect(t, "...> "), "no second prompt");
+    term_send(t, "\x03");
+    WANT(term_expect(t, "^C"), "Ctrl-C inside quotes shows nothing");
+    WANT(term_expect(t, "vqsh> "), "Ctrl-C inside quotes does not start anew");
+    return NULL;
+}
+
+static const char *no_colour_when_unwanted(struct terminal *t)
+{
+    term_send(t, "set\r");
+    WANT(term_expect(t, "temperature"), "no settings");
+    WANT(term_expect(t, "> "), "no prompt");
+    for (const char *p = t->seen; (p = strstr(p, "\x1b[")); p++) {
+        size_t n = strspn(p + 2, "0123456789;");
+        WANT(p[2 + n] != 'm', "there is colour in spite of NO_COLOR");
+    }
+    return NULL;
+}
+
+static const char *colour_when_possible(struct terminal *t)
+{
+    term_send(t, "set\r");
+    WANT(term_expect(t, "\x1b[1mname"), "headings are not set off");
+    return NULL;
+}
+
+static const char *narrow_box_fits(struct terminal *t)
+{
+    term_send(t, "set format box\rset\r");
+    WANT(term_expect(t, "\xe2\x94\x98"), "no box");
+    size_t columns = 0, from = t->at;
+    const char *first = strstr(t->seen, "\xe2\x94\x8c");
+    WANT(first, "no box");
+    for (const char *p = first; p < t->seen + from; p++) {
+        bool starts = ((unsigned char)*p & 0xc0) != 0x80;
+        columns = *p == '\r' || *p == '\n' ? 0 : columns + starts;
+        WANT(columns <= 20, "a line of the box is wider than the screen");
+    }
+    return NULL;
+}
+
+static const char *long_output_is_paged(struct terminal *t)
+{
+    term_send(t, "set\r");
+    WANT(term_expect(t, "PAGED:"), "the pager did not run");
+    WANT(term_expect(t, "> "), "no prompt after the pager");
+    term_send(t, "show seed\r");
+    WANT(term_expect(t, "random"), "no result");
+    WANT(term_absent(t, "PAGED:", 200), "a short result went through the pager");
+    term_send(t, "set pager off\rset\r");
+    WANT(term_expect(t, "width"), "no settings");
+    WANT(term_absent(t, "PAGED:", 200), "the pager ran in spite of pager off");
+    return NULL;
+}
+
+static const char *closed_pager_is_no_matter(struct terminal *t)
+{
+    term_send(t, "set\r");
+    WANT(term_expect(t, "> "), "no prompt after the pager");
+    term_send(t, "!echo al''ive\r");
+    WANT(term_expect(t, "alive"), "the shell does not go on");
+    return NULL;
+}
+
+static const char *termination_keeps_the_history(struct terminal *t)
+{
+    term_send(t, "show seed\r");
+    WANT(term_expect(t, "random"), "no result");
+    WANT(term_expect(t, "> "), "no prompt");
+    kill(t->pid, SIGTERM);
+    WANT(term_wait(t) == 128 + SIGTERM, "SIGTERM did not leave with 143");
+    char *history = term_file(t, HISTORY);
+    bool same = history && !strcmp(history, "show seed\n");
+    free(history);
+    WANT(same, "the history was lost");
+    return NULL;
+}
+
+static const char *init_file_is_run(struct terminal *t)
+{
+    char path[160];
+    struct terminal again;
+    const char *wrong = "a failing line of init.vqsh ended it, or was not reported";
+    snprintf(path, sizeof(path), "%s/.config", t->home);
+    mkdir(path, 0700);
+    snprintf(path, sizeof(path), "%s/.config/vqsh", t->home);
+    mkdir(path, 0700);
+    snprintf(path, sizeof(path), "%s/.config/vqsh/init.vqsh", t->home);
+    FILE *f = fopen(path, "w");
+    WANT(f, "cannot make init.vqsh");
+    fputs("no-such-thing\nset seed 99\n", f);
+    fclose(f);
+    if (term_open(&again, &(struct term_options){.home = t->home})) {
+        bool told = term_expect(&again, "init.vqsh:1: no command");
+        term_send(&again, "show seed\r");
+        if (told && term_expect(&again, "99"))
+            wrong = NULL;
+    }
+    again.home[0] = '\0';
+    term_close(&again);
+    return wrong;
+}
+
+/* Runs the shell on this terminal with stdout in a pipe; what it wrote there. */
+static size_t piped(const char *command, char *buf, size_t size)
+{
+    FILE *p = popen(command, "r");
+    size_t n = p ? fread(buf, 1, size - 1, p) : 0;
+    buf[n] = '\0';
+    if (p)
+        pclose(p);
+    return n;
+}
+
+static const char *pipe_gets_no_escapes(struct terminal *t)
+{
+    char command[512], buf[1 << 16];
+    const char *shell = getenv("VQSH");
+    snprintf(command, sizeof(command),
+             "echo set | script -qec 'HOME=%s TERM=xterm-256color %s --no-log | cat' /dev/null",
+             t->home, shell ? shell : "./vqsh");
+    WANT(piped(command, buf, sizeof(buf)) > 100, "no output");
+    WANT(strstr(buf, "temperature"), "no settings");
+    WANT(!strchr(buf, '\x1b'), "there are escape sequences in the pipe");
+    WANT(!strstr(buf, "vqsh>"), "there is a prompt in the pipe");
+    return NULL;
+}
+
+struct pty_case {
+    const char *name;
+    const char *(*run)(struct terminal *t);
+    struct term_options options;
+};
+
+static const char *const colour_env[] = {"NO_COLOR=", NULL};
+static const char *const pager_env[] = {"VQSH_PAGER=sed s/^/PAGED:/", NULL};
+static const char *const closed_env[] = {"VQSH_PAGER=true", NULL};
+
+static const struct pty_case cases[] = {
+    {"completes_a_command", completes_a_command, {0}},
+    {"completes_an_option", completes_an_option, {.rows = 100}},
+    {"completes_a_choice", completes_a_choice, {0}},
+    {"completes_a_file_name", completes_a_file_name, {0}},
+    {"interrupt_clears_the_line", interrupt_clears_the_line, {0}},
+    {"end_of_file_leaves", end_of_file_leaves, {0}},
+    {"failure_does_not_decide_the_status", failure_does_not_decide_the_status, {0}},
+    {"quit_gives_the_status", quit_gives_the_status, {0}},
+    {"paste_is_one_input", paste_is_one_input, {0}},
+    {"up_recalls_a_line", up_recalls_a_line, {0}},
+    {"up_recalls_many_lines", up_recalls_many_lines, {0}},
+    {"history_outlives_the_session", history_outlives_the_session, {0}},
+    {"history_is_private", history_is_private, {0}},
+    {"two_sessions_lose_nothing", two_sessions_lose_nothing, {0}},
+    {"open_quote_asks_for_more", open_quote_asks_for_more, {0}},
+    {"no_colour_when_unwanted", no_colour_when_unwanted, {0}},
+    {"colour_when_possible", colour_when_possible, {.env = colour_env}},
+    {"narrow_box_fits", narrow_box_fits, {.rows = 400, .columns = 20}},
+    {"long_output_is_paged", long_output_is_paged, {.rows = 10, .env = pager_env}},
+    {"closed_pager_is_no_matter", closed_pager_is_no_matter, {.rows = 10, .env = closed_env}},
+    {"termination_keeps_the_history", termination_keeps_the_history, {0}},
+    {"init_file_is_run", init_file_is_run, {0}},
+    {"pipe_gets_no_escapes", pipe_gets_no_escapes, {0}},
+};
+
+/* Prints what was drawn with control characters made visible. */
+static void print_seen(const struct terminal *t)
+{
+    for (size_t i = 0; i < t->n_seen; i++) {
+        unsigned char c = (unsigned char)t->seen[i];
+        if (c == '\n' || (c >= ' ' && c != 0x7f))
+            putchar(c);
+        else if (c != '\r')
+            printf("\\x%02x", c);
+    }
+    putchar('\n');
+}
+
+static bool run_case(const struct pty_case *c)
+{
+    struct terminal t;
+    const char *wrong = "the shell did not start";
+    if (term_open(&t, &c->options) && term_expect(&t, "> "))
+        wrong = c->run(&t);
+    printf("%s %s%s%s\n", wrong ? "FAIL" : "ok  ", c->name, wrong ? ": " : "", wrong ? wrong : "");
+    if (wrong)
+        print_seen(&t);
+    fflush(stdout);
+    term_close(&t);
+    return !wrong;
+}
+
+int main(int argc, char **argv)
+{
+    size_t n = sizeof(cases) / sizeof(cases[0]), ran = 0, passed = 0;
+    signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < n; i++) {
+        if (argc > 1 && !strstr(cases[i].name, argv[1]))
+            continue;
+        ran++;
+        passed += run_case(&cases[i]);
+    }
+    printf("pty: %zu of %zu passed\n", passed, ran);
+    return passed == ran && ran ? 0 : 1;
+}
