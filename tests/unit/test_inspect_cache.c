@@ -185,40 +185,40 @@ static void a_small_softmax_is_described(void **state)
 {
     (void)state;
     enum { W = 3, S = 4 };
-    const double odds[] = {1, 4, 2, 0, 4, 0, 9}; /* of 20 */
+    const double odds[] = {2, 4, 2, 1, 4, 0, 7}; /* of 20 */
     float score[W + S], weight[W + S];
     for (int i = 0; i < W + S; i++) {
         score[i] = (float)(log(odds[i]) + 50.0);
         weight[i] = (float)(odds[i] / 20.0);
     }
     const int32_t code[] = {2, 2, 0};
-    const int64_t count[] = {0, 6, 0, 5};
-    const struct vq_attention_view v = {.query = 13,
+    const int64_t count[] = {7, 6, 0, 5};
+    const struct vq_attention_view v = {.query = 20,
                                         .window = W,
-                                        .first = 11,
+                                        .first = 18,
                                         .score = score,
                                         .weight = weight,
                                         .code = code,
                                         .count = count};
     struct vq_attention_row r[W + S];
     struct vq_attention_summary s;
-    assert_int_equal(vq_attention_rows(r, &v, S, VQ_ATTENTION_BY_WEIGHT), 5);
-    const int64_t at[] = {3, 12, 1, 13, 11};
-    for (int i = 0; i < 5; i++)
+    assert_int_equal(vq_attention_rows(r, &v, S, VQ_ATTENTION_BY_WEIGHT), 6);
+    const int64_t at[] = {3, 19, 1, 20, 18, 0};
+    for (int i = 0; i < 6; i++)
         assert_int_equal(r[i].at, at[i]);
     assert_true(r[0].where == VQ_AT_AGGREGATE && r[1].where == VQ_AT_WINDOW);
     assert_true(r[0].count == 5 && r[1].count == 1 && r[1].code == 2 && r[0].code == 3);
-    assert_near(r[0].weight, 0.45, 1e-7);
+    assert_near(r[0].weight, 0.35, 1e-7);
     assert_near(r[3].score, log(2.0) + 50.0, 1e-5);
-    assert_int_equal(vq_attention_rows(r, &v, S, VQ_ATTENTION_BY_PLACE), 5);
-    const int64_t place[] = {1, 3, 11, 12, 13};
-    for (int i = 0; i < 5; i++)
+    assert_int_equal(vq_attention_rows(r, &v, S, VQ_ATTENTION_BY_PLACE), 6);
+    const int64_t place[] = {0, 1, 3, 18, 19, 20};
+    for (int i = 0; i < 6; i++)
         assert_int_equal(r[i].at, place[i]);
     vq_attention_summarise(&s, &v, S);
-    assert_int_equal(s.query, 13);
-    assert_int_equal(s.positions, 14);
-    assert_near(s.window, 0.35, 1e-7);
-    assert_near(s.aggregate, 0.65, 1e-7);
+    assert_int_equal(s.query, 20);
+    assert_int_equal(s.positions, 21);
+    assert_near(s.window, 0.40, 1e-7);
+    assert_near(s.aggregate, 0.60, 1e-7);
     assert_near(s.total, 1.0, 1e-7);
     assert_near(s.max_error, 0.0, 2e-6); /* scores near 50 are rounded to 4e-6 */
     double entropy = 0.0;
