@@ -69,27 +69,25 @@ static enum sh_rc feed(struct sh *sh, struct sh_model *m, struct sh_input *in, b
     struct vq_session *s = session_for(sh, m, in->rows, &err);
     if (!s)
         return sh_fail(sh, &err);
-    struct vq_trace *trace = sh_trace_make(m, &err);
-    if (!trace)
-        return sh_fail(sh, &err);
     if (in->is_text && eos && vq_session_position(s) == 0 && lead_with_eos(in, &err) != VQ_OK)
         return sh_fail(sh, &err);
 
     int64_t from = vq_session_position(s);
     struct feeding f = {sh, from, from + (int64_t)in->cols, sh_now()};
     const struct vq_observer progress = {.ud = &f, .committed = show_progress};
-    vq_trace_chain(trace, &progress);
-    const struct vq_feed_options o = {.observe = vq_trace_observer(trace), .cancel = sh_cancel(sh)};
+    const struct vq_feed_options o = {.observe = sh_track(m, &progress, &err),
+                                      .cancel = sh_cancel(sh)};
+    if (!o.observe)
+        return sh_fail(sh, &err);
     enum vq_status status = vq_session_feed(s, in->tokens, in->cols, in->cols, &o, &err);
     double seconds = sh_now() - f.start;
-    vq_trace_chain(trace, NULL);
     sh_progress_clear(sh);
 
     size_t moved = (size_t)(vq_session_position(s) - from) * in->rows;
     if (status == VQ_ECANCELLED)
         sh_note(sh, "stopped at position %lld; what was fed stays",
                 (long long)vq_session_position(s));
-    else if (status == VQ_OK && vq_trace_check(trace, &err) != VQ_OK)
+    else if (status == VQ_OK && vq_trace_check(sh_trace(m), &err) != VQ_OK)
         sh_warn(sh, "%s", err.msg);
     if (status != VQ_OK)
         return sh_fail(sh, &err);

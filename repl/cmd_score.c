@@ -8,7 +8,6 @@
 #include "core/base/mem.h"
 #include "core/base/npy.h"
 #include "core/base/rng.h"
-#include "core/base/text.h"
 #include "core/kernels/vec.h"
 #include "core/model/generate.h"
 #include "core/model/reference.h"
@@ -16,6 +15,7 @@
 #include "repl/input.h"
 #include "repl/models.h"
 #include "repl/out.h"
+#include "repl/part.h"
 #include "repl/runlog.h"
 #include "repl/speed.h"
 
@@ -114,70 +114,36 @@ static size_t bytes_of(const struct vq_vocab *v, const struct sh_input *in)
     return bytes;
 }
 
-static const char *piece_of(const struct scoring *s, const struct token_score *t, char buf[64])
+static void list_tokens(const struct scoring *s, struct sh_part *p)
 {
-    return vq_vocab_piece(s->vocab, t->id, buf, 64);
-}
-
-static enum sh_rc tokens_table(const struct scoring *s)
-{
-    struct sh *sh = s->sh;
     char piece[64];
-    sh_list(sh, s->rows > 1 ? "row position id token logprob" : "position id token logprob");
+    sh_part_list(p, "per_token",
+                 s->rows > 1 ? "row position id token logprob" : "position id token logprob");
     for (size_t i = 0; i < s->n; i++) {
         const struct token_score *t = &s->tokens[i];
-        sh_row(sh);
+        sh_part_row(p);
         if (s->rows > 1)
-            sh_uint(sh, "row", t->row);
-        sh_int(sh, "position", t->position);
-        sh_int(sh, "id", t->id);
-        sh_str(sh, "token", piece_of(s, t, piece));
-        sh_f32(sh, "logprob", t->logprob);
+            sh_part_uint(p, "row", t->row);
+        sh_part_int(p, "position", t->position);
+        sh_part_int(p, "id", t->id);
+        sh_part_str(p, "token", vq_vocab_piece(s->vocab, t->id, piece, sizeof(piece)));
+        sh_part_f32(p, "logprob", t->logprob);
     }
-    return sh_end(sh);
 }
 
-static void tokens_json(const struct scoring *s)
-{
-    struct vq_text json = {0};
-    char piece[64];
-    vq_text_puts(&json, "[");
-    for (size_t i = 0; i < s->n; i++) {
-        const struct token_score *t = &s->tokens[i];
-        vq_text_printf(&json, "%s{\"row\":%zu,\"position\":%lld,\"id\":%d,\"token\":", i ? "," : "",
-                       t->row, (long long)t->position, (int)t->id);
-        piece_of(s, t, piece);
-        vq_text_json_string(&json, piece, strlen(piece));
-        vq_text_puts(&json, ",\"logprob\":");
-        vq_text_json_f32(&json, t->logprob);
-        vq_text_puts(&json, "}");
-    }
-    vq_text_puts(&json, "]");
-    if (!json.failed)
-        sh_json(s->sh, "per_token", json.data);
-    vq_text_release(&json);
-}
-
-/* The record, and with --per-token the rows: inside the object in JSON, else instead of it, with
- * the sums as a note. */
 static enum sh_rc report_score(const struct scoring *s, const struct vq_score *total, size_t bytes,
                                double seconds)
 {
     struct sh *sh = s->sh;
     double per_token = total->nats / (double)total->tokens;
-    double bits = bytes ? total->nats / log(2.0) / (double)bytes : NAN;
+    double bits = total->nats / log(2.0) / (double)bytes;
     double rate = (double)(s->rows * s->cols) / seconds;
     sh_run_result_int(sh, "tokens", (int64_t)total->tokens);
     sh_run_result_f64(sh, "nats", total->nats);
     sh_run_result_f64(sh, "nats_per_token", per_token);
-    sh_run_result_f64(sh, "bits_per_byte", bits);
+    if (bytes)
+        sh_run_result_f64(sh, "bits_per_byte", bits);
     sh_run_result_f64(sh, "tokens_per_second", rate);
-    bool json = sh_out_format(sh) == SH_JSON || sh_out_format(sh) == SH_JSONL;
-    if (s->per_token && !json) {
-        sh_note(sh, "%llu tokens, %.9g nats, %.6g bits per byte", (unsigned long long)total->tokens,
-                total->nats, bits);
-        return tokens_table(s);
-    }
     sh_record(sh);
     sh_uint(sh, "tokens", total->tokens);
     sh_f64(sh, "nats", total->nats);
@@ -188,11 +154,12 @@ static enum sh_rc report_score(const struct scoring *s, const struct vq_score *t
         sh_null(sh, "bits_per_byte");
     sh_f64(sh, "perplexity", exp(per_token));
     sh_f64(sh, "tokens_per_second", rate);
-    if (s->per_token)
-        tokens_json(s);
-    if (sh_run_id(sh))
-        sh_str(sh, "run", sh_run_id(sh));
-    return sh_end(sh);
+    sh_str(sh, "run", sh_run_id(sh));
+    if (!s->per_token)
+        return sh_end(sh);
+    struct sh_part p = sh_parts_begin(sh);
+    list_tokens(s, &p);
+    return sh_parts_end(&p);
 }
 
 static enum vq_status open_logprobs(struct scoring *s, const char *path, const struct sh_input *in,

@@ -52,7 +52,8 @@ void sh_image_put(struct sh_sampling *s, size_t b, int32_t id);
 enum vq_status sh_image_save(struct sh_sampling *s, char **sheet, struct vq_err *err);
 
 /* The path of sequence b: --out (base when not given) with "-<b>" before the suffix when there are
- * several, or a file inside it when it is a folder. The caller frees it; NULL when out of memory. */
+ * several, or a file inside it when it is a folder. The caller frees it; NULL when out of memory.
+ */
 char *sh_sample_path(const struct sh_sampling *s, const char *base, const char *name,
                      const char *suffix);
 

@@ -1,6 +1,7 @@
 /*
- * tracked: the trace that hangs on a model's session: which tokens were fed and which codes they
- * fell on. `feed` writes it; codebook, code, cache and attn read it.
+ * tracked: what is remembered of a model's session while `feed` moves it: the trace (which codes
+ * the tokens fell on) and the tokens themselves, so that commands can show text, and run the same
+ * tokens again to look at another position. Memory is bounded: see vq_trace and SH_HISTORY_TOKENS.
  */
 #ifndef VQ_REPL_TRACKED_H
 #define VQ_REPL_TRACKED_H
@@ -8,9 +9,25 @@
 #include "core/inspect/trace.h"
 #include "repl/models.h"
 
+/* Tokens remembered, of all sequences of a batch together; a longer session forgets all of them. */
+#define SH_HISTORY_TOKENS ((size_t)4 << 20)
+
 /* The trace of m's session, or NULL when nothing was fed since the session was made or replaced. */
 struct vq_trace *sh_trace(const struct sh_model *m);
-/* The same, made empty (with the model's codebooks) when there is none. NULL fills err. */
-struct vq_trace *sh_trace_make(struct sh_model *m, struct vq_err *err);
+/* What to hand to vq_session_feed so that all is tracked; `next` (or NULL) sees everything too,
+ * and must live until the feed ends. NULL fills err. */
+const struct vq_observer *sh_track(struct sh_model *m, const struct vq_observer *next,
+                                   struct vq_err *err);
+
+/* All tokens fed from position 0 to the present one: [rows, n], row r at tokens + r * stride. */
+struct sh_history {
+    const int32_t *tokens;
+    size_t rows, n, stride;
+};
+/* VQ_ENOTFOUND says why there is no whole history: nothing fed, a loaded state, too long. */
+enum vq_status sh_history(const struct sh_model *m, struct sh_history *out, struct vq_err *err);
+
+/* The token at an absolute position of sequence `row`, or -1 when it is not remembered. */
+int32_t sh_token_at(const struct sh_model *m, size_t row, int64_t position);
 
 #endif
