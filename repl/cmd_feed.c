@@ -120,7 +120,7 @@ static const char *const feed_examples[] = {"feed --text \"Call me Ishmael. Some
                                             "feed --file README.md", NULL};
 const struct sh_cmd cmd_feed = {
     .name = "feed",
-    .group = "attention state",
+    .group = "state",
     .args = "",
     .summary = "move tokens through the model, keeping the attention cache",
     .detail = "A text that begins a sequence (position 0) is preceded by eos, as in training and "
@@ -147,7 +147,7 @@ static enum sh_rc run_reset(struct sh *sh, const struct sh_args *a)
 static const char *const reset_examples[] = {"reset", NULL};
 const struct sh_cmd cmd_reset = {
     .name = "reset",
-    .group = "attention state",
+    .group = "state",
     .args = "",
     .summary = "empty the attention state and go back to position 0",
     .examples = reset_examples,
@@ -280,7 +280,7 @@ static const char *const state_examples[] = {"state",
                                              NULL};
 const struct sh_cmd cmd_state = {
     .name = "state",
-    .group = "attention state",
+    .group = "state",
     .args = "[save FILE | load FILE | fork NAME | use NAME | drop NAME | list]",
     .summary = "show, save, load or fork the attention state",
     .detail = "A state file is a safetensors file of constant size, whatever the position. fork "

@@ -319,7 +319,7 @@ static const char *const codebook_examples[] = {"codebook", "codebook 0.1-1.2 --
                                                 "codebook 0.1 --pairs 5", NULL};
 const struct sh_cmd cmd_codebook = {
     .name = "codebook",
-    .group = "inspection",
+    .group = "inspect",
     .args = "[MODULES]",
     .summary = "show how each codebook is used and how its codes lie",
     .detail = "Counts are the checkpoint's c_count unless --over or --seen asks otherwise; a code "
@@ -503,7 +503,7 @@ static const char *const code_examples[] = {"code 0.1 7", "code 1.2 3 --over REA
                                             NULL};
 const struct sh_cmd cmd_code = {
     .name = "code",
-    .group = "inspection",
+    .group = "inspect",
     .args = "MODULE CODE",
     .summary = "show one code: neighbours, and the tokens and contexts that fall on it",
     .detail =

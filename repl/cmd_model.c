@@ -325,7 +325,7 @@ static enum vq_status tensor_row(struct sh *sh, const struct vq_tensor *t, bool 
     sh_str(sh, "dtype", vq_dtype_name(t->dtype));
     sh_uint(sh, "count", t->count);
     sh_uint(sh, "bytes", t->bytes);
-    struct stats s;
+    struct stats s = {0};
     if (!with_stats || t->dtype == VQ_NONE)
         return VQ_OK;
     enum vq_status status = tensor_stats(t, &s, err);

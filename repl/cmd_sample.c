@@ -405,7 +405,7 @@ static const char *const sample_examples[] = {
     "sample -n 4 --length 64 --temperature 0.8 --seed 1", "sample --top-p 0.9 --length 100", NULL};
 const struct sh_cmd cmd_sample = {
     .name = "sample",
-    .group = "prediction",
+    .group = "sample",
     .args = "",
     .summary = "write text, or paint 64x64 pictures to PNG files",
     .detail = "A sequence starts from eos and an empty state; the session that `feed` moves is not "

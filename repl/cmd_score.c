@@ -234,7 +234,7 @@ static const char *const score_examples[] = {"score --text \"It was a dark and s
                                              "score --file README.md", NULL};
 const struct sh_cmd cmd_score = {
     .name = "score",
-    .group = "prediction",
+    .group = "judge",
     .args = "",
     .summary = "compute the exact log-likelihood of a text from an empty state",
     .detail = "The inputs are eos and all tokens but the last; the targets are the tokens. Targets "
@@ -336,7 +336,7 @@ static const struct sh_opt next_opts[] = {{.name = "k",
 static const char *const next_examples[] = {"next", "next -k 3", NULL};
 const struct sh_cmd cmd_next = {
     .name = "next",
-    .group = "prediction",
+    .group = "judge",
     .args = "",
     .summary = "list the most likely next tokens at the current position",
     .detail = "Probabilities are the model's own (temperature 1, nothing masked). At position 0 "
@@ -431,7 +431,7 @@ static const char *const verify_examples[] = {"verify --length 64 --seed 1",
                                               "verify --text \"Call me Ishmael.\"", NULL};
 const struct sh_cmd cmd_verify = {
     .name = "verify",
-    .group = "prediction",
+    .group = "judge",
     .args = "",
     .summary = "check the model against a quadratic float64 reference",
     .detail = "The reference computes attention by its definition, every query against every "

@@ -16,6 +16,30 @@
 
 /* The commands, in the order of their groups. */
 #define COMMANDS(X)                                                                                \
+    X(load)                                                                                        \
+    X(models)                                                                                      \
+    X(use)                                                                                         \
+    X(unload)                                                                                      \
+    X(info)                                                                                        \
+    X(tensors)                                                                                     \
+    X(save)                                                                                        \
+    X(tokenize)                                                                                    \
+    X(detokenize)                                                                                  \
+    X(feed)                                                                                        \
+    X(reset)                                                                                       \
+    X(state)                                                                                       \
+    X(score)                                                                                       \
+    X(next)                                                                                        \
+    X(verify)                                                                                      \
+    X(sample)                                                                                      \
+    X(codebook)                                                                                    \
+    X(code)                                                                                        \
+    X(cache)                                                                                       \
+    X(attn)                                                                                        \
+    X(export)                                                                                      \
+    X(runs)                                                                                        \
+    X(run)                                                                                         \
+    X(sql)                                                                                         \
     X(help)                                                                                        \
     X(set)                                                                                         \
     X(show)                                                                                        \

@@ -445,25 +445,32 @@ static bool last_command(const char *text, size_t n, struct sh_words *w)
     return false;
 }
 
-/* A separator stands between the last word and the cursor. */
-static bool separated(const char *line, const struct sh_words *w, size_t cursor)
+/* What stands between the last word and the cursor. */
+enum gap { GAP_BLANK, GAP_SEPARATOR, GAP_COMMENT };
+
+static enum gap gap_before(const char *line, const struct sh_words *w, size_t cursor)
 {
+    enum gap gap = GAP_BLANK;
     for (size_t i = w->end; i < cursor; i++) {
-        if (line[i] == ';' || line[i] == '\n')
-            return true;
+        if (line[i] == '\n' || (line[i] == ';' && gap != GAP_COMMENT))
+            gap = GAP_SEPARATOR;
+        else if (line[i] == '#')
+            gap = GAP_COMMENT;
     }
-    return false;
+    return gap;
 }
 
 bool sh_complete(struct sh *sh, const char *line, size_t cursor, struct sh_candidates *out)
 {
     struct place p = {.sh = sh, .out = out, .text = ""};
     *out = (struct sh_candidates){.start = cursor};
-    if (!last_command(line, cursor, &p.w) || p.w.shell) {
+    bool found = last_command(line, cursor, &p.w);
+    enum gap gap = gap_before(line, &p.w, cursor);
+    if (!found || gap == GAP_COMMENT || (p.w.shell && gap == GAP_BLANK)) {
         sh_words_release(&p.w);
         return true;
     }
-    if (separated(line, &p.w, cursor))
+    if (gap == GAP_SEPARATOR)
         sh_words_release(&p.w);
     p.at = p.w.n;
     if (p.w.n && p.w.end >= cursor) {

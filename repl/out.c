@@ -88,10 +88,21 @@ void sh_out_write(struct sh *sh, const char *s, size_t n)
         note_failure(o);
 }
 
+/* CSV keeps every byte of a text, which is not for a terminal to see. */
+static void clean_ready(struct sh_out *o)
+{
+    struct vq_text clean = {0};
+    sh_clean_text(o->ready.data, o->ready.len, true, &clean);
+    vq_text_release(&o->ready);
+    o->ready = clean;
+}
+
 /* Writes what is formatted; all of a table at once, so that it can be paged. */
 static void deliver(struct sh *sh, bool page)
 {
     struct sh_out *o = sh->out;
+    if (sh_out_terminal(sh) && sh_out_format(sh) == SH_CSV && o->ready.len)
+        clean_ready(o);
     if (o->ready.failed)
         o->r.nomem = true;
     else if (o->ready.len && !(page && sh_page(sh, o->ready.data, o->ready.len)))

@@ -38,12 +38,10 @@ enum vq_status vq_reference_follow(struct vq_reference *out, const struct vq_mod
 struct vq_verify_result {
     size_t positions;
     double max_abs_logit_error; /* over logits */
-    double max_abs_logit;       /* the largest logit there is, either sign */
     double max_rel_state_error; /* aggregate means, window values and counts after the last token,
                                    relative to the largest entry of each array */
     size_t code_mismatches;     /* shortcodes that differ although they are no tie (1e-4) */
-    bool passed;                /* no mismatch, state error at most 1e-4, logit error at most 1e-4
-                                   times the largest logit or 1: f32 rounds in proportion */
+    bool passed;                /* no mismatch, and both errors at most 1e-4 */
 };
 struct vq_engine;
 enum vq_status vq_verify(struct vq_verify_result *out, const struct vq_model *m,
