@@ -1,6 +1,6 @@
 /*
- * What the tests of core/inspect share: models of tests/data/ckpt with the arrays that the authors'
- * code computed from them (tests/data/golden), and a fixed source of random numbers.
+ * What the tests of core/inspect share: models of tests/data/golden with the arrays that the
+ * authors' code computed from them, and a fixed source of random numbers.
  */
 #ifndef VQ_TEST_INSPECT_H
 #define VQ_TEST_INSPECT_H
@@ -48,13 +48,12 @@ struct golden {
 
 static inline void golden_open(struct golden *g, const char *name)
 {
-    char path[256], config[256];
+    char path[256];
     struct vq_err err;
-    struct vq_model_options options = {.config_path = config};
+    struct vq_model_options options = {0};
     struct vq_engine_options how = {.weights = VQ_WEIGHT_F32};
     *g = (struct golden){.name = name};
-    snprintf(config, sizeof(config), GOLDEN "%s/config.json", name);
-    snprintf(path, sizeof(path), "tests/data/ckpt/%s/checkpoint_3", name);
+    snprintf(path, sizeof(path), GOLDEN "%s/model.safetensors", name);
     assert_ok(vq_model_open(&g->model, path, &options, &err), &err);
     assert_ok(vq_engine_new(&g->engine, g->model, &how, &err), &err);
     g->c = vq_engine_config(g->engine);
