@@ -1,3 +1,7 @@
+/*
+ * Opening: which file a path means, which format the file has, and what all formats have in common
+ * afterwards. The formats themselves are flax_read.c and safetensors.c.
+ */
 #include "core/ckpt/ckpt.h"
 
 #include <dirent.h>
@@ -20,7 +24,6 @@ static const struct format {
     {"flax-file", vq_flax_matches, vq_flax_read},
 };
 
-#define FOLDER_FILE   "checkpoint" /* the one file in a Flax checkpoint folder */
 #define FOLDER_FORMAT "flax-folder"
 #define STEP_PREFIX   "checkpoint_"
 #define SAFETENSORS   ".safetensors"
@@ -124,9 +127,9 @@ static bool is_folder(const char *path)
 static enum vq_status file_inside(char **file, const char *dir, struct vq_err *err)
 {
     struct stat st;
-    *file = join(dir, FOLDER_FILE);
+    *file = join(dir, VQ_FLAX_FILE);
     if (!*file)
-        return vq_nomem(err, "file name", strlen(dir) + sizeof(FOLDER_FILE) + 1, 1);
+        return vq_nomem(err, "file name", strlen(dir) + sizeof(VQ_FLAX_FILE) + 1, 1);
     if (stat(*file, &st) != 0) {
         free(*file);
         *file = NULL;
@@ -142,7 +145,7 @@ static enum vq_status file_of_newest(char **file, const char *dir, struct vq_err
     enum vq_status status = newest_in(&name, dir, err);
     if (status == VQ_OK && !name)
         status = vq_fail(err, VQ_ENOTFOUND,
-                         "%s: a folder without a checkpoint; expected " FOLDER_FILE
+                         "%s: a folder without a checkpoint; expected " VQ_FLAX_FILE
                          " or entries " STEP_PREFIX "<step>",
                          dir);
     if (status == VQ_OK && !(entry = join(dir, name)))
@@ -157,7 +160,7 @@ static enum vq_status file_of_newest(char **file, const char *dir, struct vq_err
     status = file_inside(file, entry, err);
     if (status == VQ_OK && !*file)
         status = vq_fail(err, VQ_ENOTFOUND,
-                         "%s: the newest checkpoint of its folder lacks its file \"" FOLDER_FILE
+                         "%s: the newest checkpoint of its folder lacks its file \"" VQ_FLAX_FILE
                          "\"; remove it, or name an older one",
                          entry);
 done:
@@ -188,16 +191,20 @@ static bool ends_with(const char *s, const char *end)
     return strlen(s) >= strlen(end) && strcmp(s + strlen(s) - strlen(end), end) == 0;
 }
 
-/* No format is sure of the file: says what it is, or what its name promises and it is not. */
+/* No format is sure of the file: says what it is, or what is wrong with it as safetensors when its
+ * name or its ninth byte make it that. */
 static enum vq_status refuse(struct vq_ckpt *c, struct vq_err *err)
 {
     const uint8_t *d = c->file.data;
+    bool brace = c->file.size > 8 && d[8] == '{';
+    if (ends_with(c->path, SAFETENSORS) && c->file.size > 0 && (brace || c->file.size <= 8))
+        return vq_safetensors_read(c, err);
     const char *what = vq_file_sniff(d, c->file.size);
     if (what)
         return vq_fail(err, VQ_EFORMAT,
                        "is %s of %zu bytes, not a checkpoint (Flax MessagePack or safetensors)",
                        what, c->file.size);
-    if (ends_with(c->path, SAFETENSORS) || (c->file.size > 8 && d[8] == '{'))
+    if (brace || ends_with(c->path, SAFETENSORS))
         return vq_safetensors_read(c, err);
     return vq_fail(err, VQ_EFORMAT,
                    "begins neither as Flax MessagePack nor as safetensors (%zu bytes, the first is "
@@ -210,19 +217,13 @@ static enum vq_status read_file(struct vq_ckpt *c, struct vq_err *err)
     for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++)
         if (formats[i].matches(c->file.data, c->file.size)) {
             const char *slash = strrchr(c->path, '/');
-            bool in_folder = strcmp(slash ? slash + 1 : c->path, FOLDER_FILE) == 0;
+            bool in_folder = strcmp(slash ? slash + 1 : c->path, VQ_FLAX_FILE) == 0;
             c->format = formats[i].name;
             if (formats[i].read == vq_flax_read && in_folder)
                 c->format = FOLDER_FORMAT;
             return formats[i].read(c, err);
         }
     return refuse(c, err);
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return vq_name_compare(((const struct vq_tensor *)a)->name,
-                           ((const struct vq_tensor *)b)->name);
 }
 
 static int64_t step_of(const struct vq_tensor *t)
@@ -242,7 +243,8 @@ static int64_t step_of(const struct vq_tensor *t)
 
 enum vq_status vq_ckpt_sort(struct vq_ckpt *c, struct vq_err *err)
 {
-    qsort(c->tensors, c->count, sizeof(*c->tensors), by_name);
+    if (c->count > 0)
+        qsort(c->tensors, c->count, sizeof(*c->tensors), vq_tensor_by_name);
     for (size_t i = 1; i < c->count; i++)
         if (strcmp(c->tensors[i - 1].name, c->tensors[i].name) == 0)
             return vq_fail(err, VQ_EFORMAT, "two tensors are named %s", c->tensors[i].name);
@@ -333,7 +335,8 @@ const struct vq_tensor *vq_ckpt_at(const struct vq_ckpt *c, size_t i)
 const struct vq_tensor *vq_ckpt_find(const struct vq_ckpt *c, const char *name)
 {
     struct vq_tensor key = {.name = name};
-    const struct vq_tensor *t = bsearch(&key, c->tensors, c->count, sizeof(*c->tensors), by_name);
+    const struct vq_tensor *t =
+        bsearch(&key, c->tensors, c->count, sizeof(*c->tensors), vq_tensor_by_name);
     if (t || !strchr(name, '.'))
         return t;
     for (size_t i = 0; i < c->count; i++)

@@ -17,16 +17,14 @@
 #include "core/base/mem.h"
 #include "core/ckpt/msg.h"
 
-enum { EXT_ARRAY = 1, EXT_COMPLEX = 2, EXT_SCALAR = 3 };
+enum { EXT_ARRAY = VQ_FLAX_ARRAY, EXT_COMPLEX = 2, EXT_SCALAR = 3 };
 
-#define CHUNKED     "__msgpack_chunked_array__"
 #define PLACEHOLDER "PLACEHOLDER://"
-#define PARAMS      "params/"
 
 /* The place in the tree: path is its keys joined by '/', without a '/' at the end. */
 struct walk {
     struct vq_ckpt *c;
-    char path[VQ_NAME_MAX + sizeof(PARAMS)];
+    char path[VQ_NAME_MAX + sizeof(VQ_FLAX_PARAMS)];
     size_t len;
 };
 
@@ -48,8 +46,8 @@ bool vq_flax_matches(const uint8_t *data, size_t size)
 /* A tensor of the walk's place, without data yet. */
 static struct vq_tensor tensor_here(const struct walk *w)
 {
-    bool is_param = strncmp(w->path, PARAMS, strlen(PARAMS)) == 0;
-    return (struct vq_tensor){.name = is_param ? w->path + strlen(PARAMS) : w->path,
+    bool is_param = strncmp(w->path, VQ_FLAX_PARAMS, strlen(VQ_FLAX_PARAMS)) == 0;
+    return (struct vq_tensor){.name = is_param ? w->path + strlen(VQ_FLAX_PARAMS) : w->path,
                               .is_param = is_param};
 }
 
@@ -348,7 +346,7 @@ static enum vq_status visit_leaf(struct walk *w, const struct vq_msg_node *n, st
     case VQ_MSG_ARRAY:
     case VQ_MSG_MAP:
     default:
-        return vq_msg_get(n, CHUNKED) ? add_chunked(w, n, err) : add(w, &none, err);
+        return vq_msg_get(n, VQ_FLAX_CHUNKED) ? add_chunked(w, n, err) : add(w, &none, err);
     }
 }
 
@@ -356,7 +354,7 @@ static enum vq_status visit_leaf(struct walk *w, const struct vq_msg_node *n, st
  * at most VQ_MSG_MAX_DEPTH deep. */
 static enum vq_status visit(struct walk *w, const struct vq_msg_node *n, struct vq_err *err)
 {
-    bool has_members = is_tuple(n) && vq_msg_size(n) > 0 && !vq_msg_get(n, CHUNKED);
+    bool has_members = is_tuple(n) && vq_msg_size(n) > 0 && !vq_msg_get(n, VQ_FLAX_CHUNKED);
     if (has_members)
         return vq_msg_kind(n) == VQ_MSG_MAP ? visit_map(w, n, err) : visit_sequence(w, n, err);
     enum vq_status status = visit_leaf(w, n, err);
@@ -396,8 +394,12 @@ enum vq_status vq_flax_read(struct vq_ckpt *c, struct vq_err *err)
     }
     const struct vq_msg_node *root = vq_msg_root(doc), *params = vq_msg_get(root, "params");
     struct walk w = {.c = c};
-    if (!params || vq_msg_kind(params) != VQ_MSG_MAP || vq_msg_size(params) == 0)
+    if (!params)
         status = refuse_other(root, err);
+    else if (vq_msg_kind(params) != VQ_MSG_MAP || vq_msg_size(params) == 0)
+        status = vq_fail(err, VQ_EFORMAT, "its \"params\" is %s, not a map of parameters",
+                         vq_msg_kind(params) == VQ_MSG_MAP ? "an empty map"
+                                                           : vq_msg_kind_name(vq_msg_kind(params)));
     else
         status = visit_map(&w, root, err);
     vq_msg_free(doc);

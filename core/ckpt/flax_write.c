@@ -18,10 +18,7 @@
 #include "core/ckpt/msg.h"
 
 #define CHUNK_BYTES ((size_t)1 << 30) /* MAX_CHUNK_SIZE of Flax */
-#define EXT_ARRAY   1
-#define PARAMS      "params/"
 #define OPT_STATE   "opt_state/"
-#define FOLDER_FILE "checkpoint"
 
 struct leaf {
     const char *path; /* from the root: "params/..." for a parameter */
@@ -138,7 +135,7 @@ static void put_array(struct flax_out *f, const struct vq_tensor *t, int rank, c
                             t->name, bytes);
         return;
     }
-    vq_msg_put_ext(&f->msg, EXT_ARRAY, (size_t)counted.bytes + bytes);
+    vq_msg_put_ext(&f->msg, VQ_FLAX_ARRAY, (size_t)counted.bytes + bytes);
     put_payload_head(&f->msg, t->dtype, rank, shape, bytes);
     put_range(f, t, begin, bytes);
 }
@@ -161,7 +158,7 @@ static void put_chunked(struct flax_out *f, const struct vq_tensor *t)
     size_t item = vq_dtype_size(t->dtype);
     size_t step = f->chunk_bytes > item ? f->chunk_bytes / item : 1;
     vq_msg_put_map(&f->msg, 3);
-    put_text(&f->msg, "__msgpack_chunked_array__");
+    put_text(&f->msg, VQ_FLAX_CHUNKED);
     vq_msg_put_true(&f->msg);
     put_text(&f->msg, "shape");
     vq_msg_put_map(&f->msg, (size_t)t->rank);
@@ -267,15 +264,15 @@ static enum vq_status make_leaves(struct leaf **leaves, char **names, const stru
 {
     size_t bytes = 0, used = 0;
     for (size_t i = 0; i < n; i++)
-        bytes += strlen(t[i].name) + sizeof(PARAMS);
+        bytes += strlen(t[i].name) + sizeof(VQ_FLAX_PARAMS);
     *leaves = vq_alloc(n, sizeof(**leaves));
     *names = vq_alloc(bytes, 1);
     if (!*leaves || !*names)
-        return vq_nomem(err, "tensor list", n, sizeof(**leaves) + sizeof(PARAMS));
+        return vq_nomem(err, "tensor list", n, sizeof(**leaves) + sizeof(VQ_FLAX_PARAMS));
     for (size_t i = 0; i < n; i++) {
         char *path = *names + used;
-        used += 1 + (size_t)snprintf(path, bytes - used, "%s%s", t[i].is_param ? PARAMS : "",
-                                     t[i].name);
+        used += 1 + (size_t)snprintf(path, bytes - used, "%s%s",
+                                     t[i].is_param ? VQ_FLAX_PARAMS : "", t[i].name);
         (*leaves)[i] = (struct leaf){.path = path, .tensor = &t[i]};
     }
     qsort(*leaves, n, sizeof(**leaves), folder ? in_folder_order : in_file_order);
@@ -302,10 +299,10 @@ static enum vq_status write_file(const char *path, struct flax_out *f, size_t n,
 
 static char *file_in(const char *folder)
 {
-    size_t len = strlen(folder) + sizeof("/" FOLDER_FILE);
+    size_t len = strlen(folder) + sizeof("/" VQ_FLAX_FILE);
     char *path = vq_alloc(len, 1);
     if (path)
-        snprintf(path, len, "%s/" FOLDER_FILE, folder);
+        snprintf(path, len, "%s/" VQ_FLAX_FILE, folder);
     return path;
 }
 
@@ -317,7 +314,7 @@ static enum vq_status check_folder(const char *path, struct vq_err *err)
         return vq_fail_errno(err, errno, "%s", path);
     enum vq_status status = VQ_OK;
     for (struct dirent *e; status == VQ_OK && (e = readdir(d));)
-        if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..") && strcmp(e->d_name, FOLDER_FILE))
+        if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..") && strcmp(e->d_name, VQ_FLAX_FILE))
             status = vq_fail(err, VQ_EINVAL,
                              "%s: is a folder with other things in it (%.80s); a checkpoint is a "
                              "folder of its own",
@@ -335,7 +332,7 @@ static enum vq_status write_into(const char *path, struct flax_out *f, size_t n,
         return status;
     char *file = file_in(path);
     status = file ? write_file(file, f, n, bytes, err)
-                  : vq_nomem(err, "file name", strlen(path) + sizeof(FOLDER_FILE) + 1, 1);
+                  : vq_nomem(err, "file name", strlen(path) + sizeof(VQ_FLAX_FILE) + 1, 1);
     free(file);
     return status;
 }
@@ -350,7 +347,7 @@ static enum vq_status write_folder(const char *path, struct flax_out *f, size_t 
         return status;
     file = file_in(tmp);
     status = file ? write_file(file, f, n, bytes, err)
-                  : vq_nomem(err, "file name", strlen(tmp) + sizeof(FOLDER_FILE) + 1, 1);
+                  : vq_nomem(err, "file name", strlen(tmp) + sizeof(VQ_FLAX_FILE) + 1, 1);
     if (status == VQ_OK)
         status = vq_folder_commit(tmp, path, err);
     if (status != VQ_OK) {

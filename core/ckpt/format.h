@@ -23,6 +23,12 @@
 #define VQ_NAME_MAX   512
 #define VQ_NAME_PARTS 24
 
+/* Words of the authors' format, which flax_read.c describes. */
+#define VQ_FLAX_FILE    "checkpoint" /* the one file in a checkpoint folder */
+#define VQ_FLAX_PARAMS  "params/"    /* in front of every parameter's path */
+#define VQ_FLAX_CHUNKED "__msgpack_chunked_array__"
+#define VQ_FLAX_ARRAY   1 /* ext type */
+
 struct vq_ckpt {
     char *path;
     struct vq_file file;
@@ -35,7 +41,8 @@ struct vq_ckpt {
     struct vq_block *blocks;
 };
 
-/* size zeroed bytes that live as long as c; NULL when memory is out. */
+/* n * size zeroed bytes, and a NUL-terminated copy of a text, that live as long as c; NULL when
+ * memory is out. */
 void *vq_ckpt_own(struct vq_ckpt *c, size_t n, size_t size);
 char *vq_ckpt_own_text(struct vq_ckpt *c, const char *s, size_t n);
 
@@ -62,6 +69,8 @@ enum vq_dtype vq_dtype_named(const char *name, size_t n);
 enum vq_status vq_tensor_measure(struct vq_tensor *t, struct vq_err *err);
 /* An empty optimiser state: shape [0], no bytes. */
 struct vq_tensor vq_tensor_none(const char *name, bool is_param);
+/* vq_name_compare() of two tensors, for qsort() and bsearch(). */
+int vq_tensor_by_name(const void *a, const void *b);
 /* Pieces of a tensor's bytes, in order; `one` is filled when it has just one. */
 const struct vq_span *vq_tensor_spans(const struct vq_tensor *t, struct vq_span *one, size_t *n);
 

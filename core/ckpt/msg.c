@@ -76,6 +76,7 @@ static enum vq_status check(const uint8_t *data, size_t size, struct vq_err *err
         if (at < size && h.follow == INVALID)
             return vq_fail(err, VQ_EFORMAT, "byte %zu is 0x%02x, which begins nothing", at,
                            data[at]);
+        /* An item takes a byte at least, so what is pending tells how long the file should be. */
         pending += h.items - 1;
         if (h.length > size - at || pending > size - at - h.length)
             return vq_fail(err, VQ_EFORMAT,
@@ -259,7 +260,7 @@ bool vq_msg_bool(const struct vq_msg_node *n)
 
 double vq_msg_float(const struct vq_msg_node *n)
 {
-    return object(n)->via.f64;
+    return object(n)->via.f64; /* single precision has been widened */
 }
 
 bool vq_msg_int(const struct vq_msg_node *n, int64_t *out)
@@ -282,6 +283,7 @@ static int sink(void *ud, const char *data, size_t n)
     return 0;
 }
 
+/* A packer is two pointers and has nothing to release. */
 static msgpack_packer packer(struct vq_msg_out *o)
 {
     msgpack_packer pk;

@@ -1,3 +1,8 @@
+/*
+ * Names of tensors: which are sound, in which order they are listed, and how one is asked for.
+ * Names come from files, so everything a listing or a path made of them could trip over is refused
+ * here.
+ */
 #include "core/ckpt/format.h"
 
 #include <string.h>

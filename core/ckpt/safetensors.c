@@ -409,6 +409,14 @@ static enum vq_status write_all(const char *path, const struct vq_tensor *t, siz
     return status;
 }
 
+static enum vq_status check_names(const struct vq_tensor *t, size_t n, struct vq_err *err)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(t[i].name, METADATA) == 0)
+            return vq_fail(err, VQ_EINVAL, "no tensor can be named " METADATA " in safetensors");
+    return VQ_OK;
+}
+
 static enum vq_status check_meta(const struct vq_meta *meta, size_t n, struct vq_err *err)
 {
     for (size_t i = 0; i < n; i++) {
@@ -434,9 +442,8 @@ enum vq_status vq_safetensors_write(const char *path, const struct vq_tensor_out
     if (status != VQ_OK)
         return status;
     begins = vq_calloc(n, sizeof(*begins));
-    if (!begins)
-        status = vq_nomem(err, "offsets", n, sizeof(*begins));
-    else if (!lay_out(views, n, begins))
+    status = begins ? check_names(views, n, err) : vq_nomem(err, "offsets", n, sizeof(*begins));
+    if (status == VQ_OK && !lay_out(views, n, begins))
         status = vq_fail(err, VQ_EINVAL, "the tensors have more bytes than can be counted");
     if (status == VQ_OK)
         status = make_header(&header, views, n, meta, n_meta, begins, err);

@@ -1,3 +1,7 @@
+/*
+ * One tensor: dtypes, sizes, reading its numbers, and the view that the writers take of a tensor to
+ * be written, wherever its bytes lie.
+ */
 #include "core/ckpt/format.h"
 
 #include <inttypes.h>
@@ -186,7 +190,7 @@ static enum vq_status view_of(struct vq_tensor *view, const struct vq_tensor_out
     return status;
 }
 
-static int by_name(const void *a, const void *b)
+int vq_tensor_by_name(const void *a, const void *b)
 {
     return vq_name_compare(((const struct vq_tensor *)a)->name,
                            ((const struct vq_tensor *)b)->name);
@@ -203,7 +207,7 @@ enum vq_status vq_tensor_views(struct vq_tensor **out, const struct vq_tensor_ou
     for (size_t i = 0; i < n && status == VQ_OK; i++)
         status = view_of(&views[i], &in[i], err);
     if (status == VQ_OK)
-        qsort(views, n, sizeof(*views), by_name);
+        qsort(views, n, sizeof(*views), vq_tensor_by_name);
     for (size_t i = 1; i < n && status == VQ_OK; i++)
         if (strcmp(views[i - 1].name, views[i].name) == 0)
             status = vq_fail(err, VQ_EINVAL, "two tensors are named %s", views[i].name);
