@@ -37,6 +37,7 @@
     X(cache)                                                                                       \
     X(attn)                                                                                        \
     X(export)                                                                                      \
+    X(plot)                                                                                        \
     X(runs)                                                                                        \
     X(run)                                                                                         \
     X(sql)                                                                                         \

@@ -8,10 +8,10 @@
 #include "core/base/mem.h"
 #include "core/data/image.h"
 #include "repl/out.h"
+#include "repl/picture.h"
 #include "repl/runlog.h"
 #include "repl/sampling.h"
 #include "repl/terminal.h"
-#include "viz/png.h"
 #include "viz/sheet.h"
 
 #define SHEET_ZOOM 3
@@ -69,42 +69,21 @@ void sh_image_put(struct sh_sampling *s, size_t b, int32_t id)
         show_rows(s, (at + 1) / SH_IMAGE_ROW);
 }
 
-/* What each PNG says about itself. */
-struct notes {
-    char seed[24], index[24], given[24];
-    struct viz_note v[8];
-    size_t n;
-};
-
-static void add_note(struct notes *t, const char *key, const char *value)
+/* What each PNG says about itself; given is room for the number of rows. */
+static void make_notes(struct sh_sampling *s, size_t b, struct sh_notes *t, char given[24])
 {
-    if (value && *value)
-        t->v[t->n++] = (struct viz_note){key, value};
-}
-
-static void make_notes(struct sh_sampling *s, size_t b, struct notes *t)
-{
-    const char *hex = NULL;
-    struct vq_err err;
-    *t = (struct notes){0};
-    snprintf(t->seed, sizeof(t->seed), "%llu", (unsigned long long)(s->seed + b));
-    snprintf(t->index, sizeof(t->index), "%zu", b);
-    snprintf(t->given, sizeof(t->given), "%zu", s->given / SH_IMAGE_ROW);
-    sh_model_hash(s->sh, s->m, true, &hex, &err);
-    add_note(t, "Software", "vqsh " VQSH_VERSION);
-    add_note(t, "model", s->m->name);
-    add_note(t, "model_sha256", hex);
-    add_note(t, "run", sh_run_id(s->sh));
-    add_note(t, "seed", t->seed);
-    add_note(t, "index", t->index);
-    add_note(t, "prompt_rows", t->given);
+    sh_notes_begin(t, s->sh, s->m);
+    sh_notes_seed(t, s->seed + b);
+    snprintf(given, 24, "%zu", s->given / SH_IMAGE_ROW);
+    sh_notes_add(t, "prompt_rows", given);
 }
 
 static enum vq_status save_sheet(struct sh_sampling *s, const char *path, struct vq_err *err)
 {
     struct viz_sheet sheet = viz_sheet_default();
     struct viz_canvas *c = NULL;
-    struct notes notes;
+    struct sh_notes notes;
+    char given[24];
     const uint8_t **images = vq_calloc(s->n, sizeof(*images));
     if (!images)
         return vq_nomem(err, "contact sheet", s->n, sizeof(*images));
@@ -113,7 +92,7 @@ static enum vq_status save_sheet(struct sh_sampling *s, const char *path, struct
     sheet.zoom = s->n <= 256 ? SHEET_ZOOM : 1;
     enum vq_status status =
         viz_sheet_draw(&c, &sheet, images, s->n, SH_IMAGE_SIDE, SH_IMAGE_SIDE, err);
-    make_notes(s, 0, &notes);
+    make_notes(s, 0, &notes, given);
     if (status == VQ_OK)
         status = viz_png_save_canvas(path, c, notes.v, notes.n, err);
     viz_canvas_free(c);
@@ -127,13 +106,14 @@ enum vq_status sh_image_save(struct sh_sampling *s, char **sheet, struct vq_err 
     snprintf(base, sizeof(base), "vqsh-%s", sh_run_id(s->sh) ? sh_run_id(s->sh) : "sample");
     enum vq_status status = VQ_OK;
     for (size_t b = 0; status == VQ_OK && b < s->n; b++) {
-        struct notes notes;
+        struct sh_notes notes;
+        char given[24];
         struct sh_drawn *d = &s->drawn[b];
         snprintf(name, sizeof(name), "%zu", b);
         d->path = sh_sample_path(s, base, s->n > 1 ? name : "", ".png");
         if (!d->path)
             return vq_nomem(err, "file name", 1, 1);
-        make_notes(s, b, &notes);
+        make_notes(s, b, &notes, given);
         status = viz_png_save(d->path, d->rgb, SH_IMAGE_SIDE, SH_IMAGE_SIDE, notes.v, notes.n, err);
         if (status == VQ_OK)
             sh_run_file(s->sh, "image", d->path);
