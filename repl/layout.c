@@ -84,6 +84,13 @@ static void pad(struct vq_text *to, size_t n)
         vq_text_puts(to, " ");
 }
 
+/* Takes blanks off the end of the last line. */
+static void trim(struct vq_text *to)
+{
+    while (to->len && to->data[to->len - 1] == ' ')
+        to->data[--to->len] = '\0';
+}
+
 /* One cell of `width` columns, cut with an ellipsis when its text is wider. */
 static void put_cell(struct vq_text *to, const char *s, size_t len, size_t width, bool right,
                      bool last)
@@ -155,6 +162,8 @@ static void grid_row(struct grid *g, size_t row)
                  g->right[c], !g->look->box && c == last_shown(g));
         first = false;
     }
+    if (!g->look->box)
+        trim(g->to);
     vq_text_puts(g->to, g->look->box ? " │\n" : "\n");
 }
 
@@ -185,6 +194,8 @@ static void pair(struct grid *g, size_t row, size_t c, size_t names, size_t valu
     vq_text_puts(g->to, box ? " │ " : "  ");
     put_cell(g->to, g->text.data ? g->text.data + g->at[i] : "", g->len[i],
              box ? values : g->width[i], false, !box);
+    if (!box)
+        trim(g->to);
     vq_text_puts(g->to, box ? " │\n" : "\n");
 }
 
