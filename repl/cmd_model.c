@@ -437,8 +437,9 @@ static bool keeps_precision(const struct vq_tensor *t)
     return strstr(t->name, "/quantizer/") != NULL;
 }
 
+/* flax: the authors' reader accepts no state but step and opt_state. */
 static enum vq_status gather_tensors(const struct vq_ckpt *c, const char *weights, bool params_only,
-                                     struct vq_tensor_out *out, void **owned, size_t *n,
+                                     bool flax, struct vq_tensor_out *out, void **owned, size_t *n,
                                      struct vq_err *err)
 {
     enum vq_dtype dtype = strcmp(weights, "bf16") == 0  ? VQ_BF16
@@ -448,7 +449,8 @@ static enum vq_status gather_tensors(const struct vq_ckpt *c, const char *weight
     *n = 0;
     for (size_t i = 0; i < vq_ckpt_count(c); i++) {
         const struct vq_tensor *t = vq_ckpt_at(c, i);
-        if (params_only && !t->is_param && strcmp(t->name, "step") != 0)
+        bool state = !t->is_param && strcmp(t->name, "step") != 0;
+        if (state && (params_only || (flax && strncmp(t->name, "opt_state/", 10) != 0)))
             continue;
         struct vq_tensor_out *o = &out[(*n)++];
         *o = (struct vq_tensor_out){.name = t->name, .dtype = t->dtype, .rank = t->rank, .from = t};
@@ -470,9 +472,9 @@ static enum vq_status write_model(const struct vq_model *m, const struct sh_args
                                   struct vq_err *err)
 {
     const char *path = sh_arg(a, 0), *as = sh_opt_text(a, "as");
+    int64_t step = vq_ckpt_step(vq_model_ckpt(m));
     if (strcmp(as, "safetensors") != 0)
-        return vq_flax_write(path, strcmp(as, "flax") == 0, t, n, vq_ckpt_step(vq_model_ckpt(m)),
-                             bytes, err);
+        return vq_flax_write(path, strcmp(as, "flax") == 0, t, n, step > 0 ? step : 0, bytes, err);
     struct vq_text config = {0};
     vq_settings_to_json(vq_model_settings(m), &config);
     if (config.failed) {
@@ -493,12 +495,13 @@ static enum sh_rc run_save(struct sh *sh, const struct sh_args *a)
     const struct vq_ckpt *c = vq_model_ckpt(m);
     size_t count = vq_ckpt_count(c), n = 0;
     uint64_t bytes = 0;
+    bool flax = strcmp(sh_opt_text(a, "as"), "safetensors") != 0;
     struct vq_tensor_out *t = vq_calloc(count, sizeof(*t));
     void **owned = vq_calloc(count, sizeof(*owned));
     enum vq_status status = t && owned ? VQ_OK : vq_nomem(&err, "tensors", count, sizeof(*t));
     if (status == VQ_OK)
-        status = gather_tensors(c, sh_opt_text(a, "weights"), sh_opt_flag(a, "params-only"), t,
-                                owned, &n, &err);
+        status = gather_tensors(c, sh_opt_text(a, "weights"), sh_opt_flag(a, "params-only"), flax,
+                                t, owned, &n, &err);
     if (status == VQ_OK)
         status = write_model(m, a, t, n, &bytes, &err);
     for (size_t i = 0; owned && i < count; i++)

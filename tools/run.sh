@@ -8,4 +8,4 @@ if [ -t 0 ] && [ -t 1 ]; then
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-./vqsh --db "$work/runs.db" samples/tour.vqsh
+./vqsh --db "$work/runs.db" --format table samples/tour.vqsh
