@@ -111,14 +111,14 @@ $(BUILD)/tests/tools/%: $(BUILD)/tests/tools/%.o $(BUILD)/libcore.a $(BUILD)/lib
 	$(CC) $(LDFLAGS) -o $@ $< $(BUILD)/libviz.a $(BUILD)/libcore.a $(LDLIBS) -lutil
 
 setup:
-	@tools/setup.sh build
+	@./setup.sh build
 
 run: setup ## install what is missing, build, open the shell on a shipped model
 	@$(MAKE) --no-print-directory all
-	@tools/run.sh
+	@samples/run.sh
 
 test: ## install what is missing, build, run all the tests
-	@tools/setup.sh build test
+	@./setup.sh build test
 	@$(MAKE) --no-print-directory check
 
 check: vqsh $(test_bin) $(pty_bin) $(tool_bin) ## the tests, installing nothing

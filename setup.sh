@@ -1,8 +1,8 @@
 #!/bin/sh
-# Installs the packages of packages.txt that are missing. Usage: tools/setup.sh KIND...
+# Installs the packages of packages.txt that are missing. Usage: setup.sh KIND...
 # with KIND one of build, test, ci. Does nothing, and needs no privilege, when all are there.
 set -eu
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")"
 
 kinds=" ${*:-build} "
 wanted=$(while read -r kind name _; do
