@@ -74,15 +74,33 @@ static bool is_busy(int rc)
     return base == SQLITE_BUSY || base == SQLITE_LOCKED || base == SQLITE_PROTOCOL;
 }
 
+/* The system's reason for an I/O error: SQLite keeps it with the connection for some, with the
+ * file or its journal for others. 0 if it is not known. */
+static int system_reason(const struct vq_db *db)
+{
+    static const int files[] = {SQLITE_FCNTL_JOURNAL_POINTER, SQLITE_FCNTL_FILE_POINTER};
+    int why = sqlite3_system_errno(db->h);
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]) && !why; i++) {
+        sqlite3_file *file = NULL;
+        sqlite3_file_control(db->h, "main", files[i], &file);
+        if (file && file->pMethods)
+            file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &why);
+    }
+    return why;
+}
+
 static enum vq_status fail_io(const struct vq_db *db, struct vq_err *err)
 {
-    int why = db->h ? sqlite3_system_errno(db->h) : 0;
+    int why = system_reason(db);
     if (why == ENOSPC || why == EDQUOT)
         return vq_fail(err, VQ_EIO, "%s: the disk is full; nothing of this change was kept",
                        db->path);
-    if (why)
-        return vq_fail_errno(err, why, "%s: %s", db->path, sqlite3_errmsg(db->h));
-    return vq_fail(err, VQ_EIO, "%s: %s", db->path, sqlite3_errmsg(db->h));
+    if (!why)
+        return vq_fail(err, VQ_EIO, "%s: %s", db->path, sqlite3_errmsg(db->h));
+    vq_fail_errno(err, why, "%s: %s", db->path, sqlite3_errmsg(db->h));
+    if (err)
+        err->code = VQ_EIO; /* a file that vanished is no answer to a question */
+    return VQ_EIO;
 }
 
 /* Translates SQLite's rc into ours. */
@@ -118,7 +136,7 @@ static enum vq_status fail(const struct vq_db *db, int rc, struct vq_err *err)
     }
 }
 
-static enum vq_status own_process(const struct vq_db *db, struct vq_err *err)
+enum vq_status vq_db_own_process(const struct vq_db *db, struct vq_err *err)
 {
     if (db->owner == getpid())
         return VQ_OK;
@@ -221,7 +239,7 @@ void vq_db_keep_wal(struct vq_db *db, bool keep)
 
 enum vq_status vq_db_exec(struct vq_db *db, const char *sql, struct vq_err *err)
 {
-    enum vq_status status = own_process(db, err);
+    enum vq_status status = vq_db_own_process(db, err);
     if (status != VQ_OK)
         return status;
     int rc = sqlite3_exec(db->h, sql, NULL, NULL, NULL);
@@ -243,11 +261,11 @@ enum vq_status vq_db_int(struct vq_db *db, const char *sql, int64_t *out, struct
     return status;
 }
 
-enum vq_status vq_db_journal(struct vq_db *db, const char *mode, bool *ok, struct vq_err *err)
+/* Runs a PRAGMA that answers with a journal mode; *same says whether it is `mode`. */
+static enum vq_status ask_journal(struct vq_db *db, const char *sql, const char *mode, bool *same,
+                                  struct vq_err *err)
 {
-    *ok = false;
-    bool wal = strcmp(mode, "wal") == 0;
-    const char *sql = wal ? "PRAGMA journal_mode=wal" : "PRAGMA journal_mode=delete";
+    *same = false;
     struct vq_stmt *s;
     enum vq_status status = vq_stmt_prepare(&s, db, sql, err);
     if (status != VQ_OK)
@@ -255,12 +273,25 @@ enum vq_status vq_db_journal(struct vq_db *db, const char *mode, bool *ok, struc
     bool row = false;
     status = vq_stmt_step(s, &row, err);
     if (status == VQ_OK && row)
-        *ok = strcmp(vq_column_text(s, 0), mode) == 0;
+        *same = strcmp(vq_column_text(s, 0), mode) == 0;
     vq_stmt_free(s);
-    /* A file system without shared memory answers with an I/O error: that is "cannot", and the
-     * file is as it was. */
-    if (status == VQ_EIO && wal)
-        status = VQ_OK;
+    return status;
+}
+
+enum vq_status vq_db_is_wal(struct vq_db *db, bool *wal, struct vq_err *err)
+{
+    return ask_journal(db, "PRAGMA journal_mode", "wal", wal, err);
+}
+
+enum vq_status vq_db_set_wal(struct vq_db *db, bool wal, struct vq_err *err)
+{
+    bool taken;
+    enum vq_status status =
+        wal ? ask_journal(db, "PRAGMA journal_mode=wal", "wal", &taken, err)
+            : ask_journal(db, "PRAGMA journal_mode=delete", "delete", &taken, err);
+    if (status == VQ_OK && !taken)
+        status = vq_fail(err, VQ_EIO, "%s: its file system cannot carry a %s", db->path,
+                         wal ? "write-ahead log" : "rollback journal");
     return status;
 }
 
@@ -279,7 +310,7 @@ static int exec_waiting(struct vq_db *db, const char *sql)
 
 enum vq_status vq_db_begin(struct vq_db *db, unsigned wait_ms, struct vq_err *err)
 {
-    enum vq_status status = own_process(db, err);
+    enum vq_status status = vq_db_own_process(db, err);
     if (status != VQ_OK)
         return status;
     db->wait_ms = wait_ms;
@@ -316,7 +347,7 @@ unsigned vq_db_busy_ms(const struct vq_db *db)
 static enum vq_status new_stmt(struct vq_stmt **out, struct vq_db *db, struct vq_err *err)
 {
     *out = NULL;
-    enum vq_status status = own_process(db, err);
+    enum vq_status status = vq_db_own_process(db, err);
     if (status != VQ_OK)
         return status;
     struct vq_stmt *s = vq_calloc(1, sizeof(*s));
@@ -401,7 +432,7 @@ void vq_stmt_u64(struct vq_stmt *s, int i, uint64_t value)
 enum vq_status vq_stmt_step(struct vq_stmt *s, bool *row, struct vq_err *err)
 {
     *row = false;
-    enum vq_status status = own_process(s->db, err);
+    enum vq_status status = vq_db_own_process(s->db, err);
     if (status != VQ_OK)
         return status;
     if (s->bound == SQLITE_TOOBIG)
@@ -505,9 +536,8 @@ static bool harmless_pragma(const char *name, bool has_value)
         {"quick_check", true},      {"application_id", false},   {"collation_list", false},
         {"compile_options", false}, {"database_list", false},    {"encoding", false},
         {"foreign_keys", false},    {"freelist_count", false},   {"function_list", false},
-        {"journal_mode", false},    {"module_list", false},      {"page_count", false},
-        {"page_size", false},       {"pragma_list", false},      {"schema_version", false},
-        {"user_version", false},
+        {"module_list", false},     {"page_count", false},       {"page_size", false},
+        {"pragma_list", false},     {"schema_version", false},   {"user_version", false},
     };
     for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
         if (strcasecmp(name, known[i].name) == 0)
@@ -547,8 +577,13 @@ static int on_action(void *ud, int action, const char *a, const char *b, const c
     case SQLITE_TRANSACTION:
     case SQLITE_SAVEPOINT:
         return refuse(db, "a transaction", NULL);
-    case SQLITE_INSERT:
     case SQLITE_UPDATE:
+        /* Asked when pragma_table_info() and its like are first named; a typed UPDATE of this
+         * table SQLite refuses itself. */
+        if (strcmp(a, "sqlite_master") == 0)
+            return SQLITE_OK;
+        return refuse(db, "a change of ", a);
+    case SQLITE_INSERT:
     case SQLITE_DELETE:
         if (strncmp(a, "sqlite_", 7) != 0)
             return refuse(db, "a change of ", a);

@@ -33,6 +33,9 @@ enum vq_status vq_db_open(struct vq_db **out, const char *path, enum vq_db_mode 
                           unsigned busy_ms, struct vq_err *err);
 void vq_db_close(struct vq_db *db); /* db may be NULL; statements are freed before */
 
+/* VQ_EINVAL in any other process than the one that opened it. Every call that can fail checks. */
+enum vq_status vq_db_own_process(const struct vq_db *db, struct vq_err *err);
+
 /* The first bytes of the file as they lie on disk, without a lock and without opening the file a
  * second time (closing a second descriptor would drop the locks of the first). *size is the
  * file's size; head[0 .. min(*size, n)) is filled. */
@@ -48,9 +51,10 @@ enum vq_status vq_db_exec(struct vq_db *db, const char *sql, struct vq_err *err)
 /* The first column of the first row of `sql`; 0 if there is no row. */
 enum vq_status vq_db_int(struct vq_db *db, const char *sql, int64_t *out, struct vq_err *err);
 
-/* Sets the journal mode ("wal" or "delete"), waiting for others. *ok says whether SQLite took it:
- * false without an error means that the file system cannot carry this mode. */
-enum vq_status vq_db_journal(struct vq_db *db, const char *mode, bool *ok, struct vq_err *err);
+/* Whether the file is in write-ahead mode, and changing that. VQ_EIO where the file system cannot
+ * carry the mode; some show it only when the log is first read. */
+enum vq_status vq_db_is_wal(struct vq_db *db, bool *wal, struct vq_err *err);
+enum vq_status vq_db_set_wal(struct vq_db *db, bool wal, struct vq_err *err);
 
 /*
  * A write transaction: begin (BEGIN IMMEDIATE: the write lock is taken here or not at all, so no

@@ -22,7 +22,8 @@
 
 /* What is known about the place while opening. */
 struct place {
-    bool network;     /* write-ahead mode is unsafe here */
+    bool network;     /* other machines may write here */
+    bool rollback;    /* write-ahead mode is unsafe here, or does not work */
     bool dir_closed;  /* no new files beside it */
     bool wal_mode;    /* by its header */
     bool wal_exists;  /* a write-ahead log lies beside it, */
@@ -100,6 +101,7 @@ static enum vq_status look_around(const struct vq_store *s, struct place *place,
         return vq_fail_errno(err, errno, "%s: cannot reach its folder", s->path);
     place->network = place->network || vq_fd_on_network(fd);
     close(fd);
+    place->rollback = place->network;
     place->dir_closed = !may(dir, W_OK | X_OK);
     snprintf(wal, sizeof(wal), "%s-wal", s->path);
     place->wal_exists = stat(wal, &st) == 0;
@@ -125,6 +127,9 @@ static enum vq_status locate(struct vq_store *s, const char *path, struct place 
     if (!S_ISREG(st.st_mode))
         return vq_fail(err, VQ_EINVAL, "%s: expected a file for the run database, found %s", path,
                        S_ISDIR(st.st_mode) ? "a folder" : "a device or pipe");
+    if (st.st_size == 1) /* which SQLite would take for an empty file */
+        return vq_fail(err, VQ_EFORMAT, "%s: expected a run database, found a file of one byte",
+                       path);
     if (!may(full, R_OK))
         return vq_fail_errno(err, errno, "%s: cannot read the run database", path);
     s->path = vq_strdup(full);
@@ -191,50 +196,60 @@ static enum vq_status check_readonly(struct vq_store *s, struct vq_err *err)
     return status;
 }
 
-/* A network file in write-ahead mode is turned back before anything maps shared memory: with
- * exclusive locking SQLite keeps the log's index in this process. */
+/* With exclusive locking SQLite keeps the index of a write-ahead log in this process instead of in
+ * shared memory: the way to read, and turn back, a file in write-ahead mode where that is not to be
+ * had. Holds until choose_rollback() has turned it back. */
+static enum vq_status lock_alone(struct vq_store *s, struct vq_err *err)
+{
+    return vq_db_exec(s->db, "PRAGMA locking_mode=exclusive", err);
+}
+
 static enum vq_status choose_rollback(struct vq_store *s, struct vq_err *err)
 {
-    bool ok;
+    enum vq_status status = vq_db_set_wal(s->db, false, err);
+    if (status != VQ_OK)
+        return status;
+    return vq_db_exec(s->db, "PRAGMA locking_mode=normal; PRAGMA synchronous=full", err);
+}
+
+static enum vq_status choose_wal(struct vq_store *s, struct vq_err *err)
+{
+    enum vq_status status = vq_db_set_wal(s->db, true, err);
+    if (status != VQ_OK)
+        return status;
+    return vq_db_exec(s->db, "PRAGMA synchronous=normal; PRAGMA journal_size_limit=16777216", err);
+}
+
+/* A new file gets a write-ahead log. An older one keeps what it has: turning it, and perhaps back
+ * where that does not work, would pull the journal from under others at each open. */
+static enum vq_status choose_journal(struct vq_store *s, const struct place *place, bool is_new,
+                                     struct vq_err *err)
+{
+    bool wal = false;
     int64_t ignored;
-    enum vq_status status = vq_db_journal(s->db, "delete", &ok, err);
-    if (status == VQ_OK && !ok)
-        status = vq_fail(err, VQ_EIO, "%s: cannot be given a rollback journal", s->path);
+    enum vq_status status = VQ_OK;
+    if (!place->rollback)
+        status = vq_db_is_wal(s->db, &wal, err);
     if (status == VQ_OK)
-        status = vq_db_exec(s->db, "PRAGMA locking_mode=normal; PRAGMA synchronous=full", err);
-    /* The exclusive lock goes with the next read. */
+        status = wal || (is_new && !place->rollback) ? choose_wal(s, err) : choose_rollback(s, err);
+    /* A reading lets go of an exclusive lock, and shows whether a log can be had. */
     if (status == VQ_OK)
         status = vq_db_int(s->db, "SELECT count(*) FROM sqlite_master", &ignored, err);
     return status;
-}
-
-static enum vq_status choose_journal(struct vq_store *s, const struct place *place,
-                                     struct vq_err *err)
-{
-    if (place->network)
-        return choose_rollback(s, err);
-    bool ok;
-    enum vq_status status = vq_db_journal(s->db, "wal", &ok, err);
-    if (status != VQ_OK)
-        return status;
-    if (ok)
-        return vq_db_exec(s->db, "PRAGMA synchronous=normal; PRAGMA journal_size_limit=16777216",
-                          err);
-    return choose_rollback(s, err);
 }
 
 static enum vq_status set_up_once(struct vq_store *s, const struct place *place, struct vq_err *err)
 {
     int version;
     enum vq_status status = VQ_OK;
-    if (place->network && place->wal_mode)
-        status = vq_db_exec(s->db, "PRAGMA locking_mode=exclusive", err);
+    if (place->rollback && place->wal_mode)
+        status = lock_alone(s, err);
     if (status == VQ_OK)
         status = vq_schema_check(&vq_schema_current, s->db, s->path, &version, err);
     if (status != VQ_OK)
         return status;
     vq_db_keep_wal(s->db, false);
-    status = choose_journal(s, place, err);
+    status = choose_journal(s, place, version == 0, err);
     if (status == VQ_OK && version < vq_schema_current.n)
         status = vq_schema_migrate(&vq_schema_current, s->db, s->path, err);
     if (status == VQ_OK)
@@ -242,9 +257,10 @@ static enum vq_status set_up_once(struct vq_store *s, const struct place *place,
     return status;
 }
 
-/* Changing the journal mode does not wait for others by itself, and when many programs create the
- * file together each step can meet another's lock; so the whole of it is repeated. */
-static enum vq_status set_up(struct vq_store *s, const struct place *place, struct vq_err *err)
+/* When many programs create the file together, a step can meet a lock for which SQLite does not
+ * wait, as that might be a deadlock; so the whole of it is repeated. */
+static enum vq_status set_up_waiting(struct vq_store *s, const struct place *place,
+                                     struct vq_err *err)
 {
     int64_t until = vq_db_now_ms() + s->busy_ms;
     for (unsigned turn = 0;; turn++) {
@@ -255,22 +271,31 @@ static enum vq_status set_up(struct vq_store *s, const struct place *place, stru
     }
 }
 
-static enum vq_status note_journal(struct vq_store *s, const struct place *place,
-                                   struct vq_err *err)
+/* An I/O error may mean that write-ahead mode does not work here: once more without it, on a new
+ * connection, as the old one holds on to the log. If that fails too, the first error is the one
+ * that tells. */
+static enum vq_status set_up(struct vq_store *s, struct place *place, struct vq_err *err)
 {
-    struct vq_stmt *q;
-    bool row = false;
-    enum vq_status status = vq_stmt_prepare(&q, s->db, "PRAGMA journal_mode", err);
-    if (status != VQ_OK)
-        return status;
-    status = vq_stmt_step(q, &row, err);
-    if (status == VQ_OK && row && strcmp(vq_column_text(q, 0), "wal") != 0)
+    struct vq_err first = {0}, second;
+    enum vq_status status = set_up_waiting(s, place, &first);
+    if (status == VQ_EIO && !place->rollback) {
+        place->rollback = true;
+        vq_db_close(s->db);
+        if (connect(s, place, &second) == VQ_OK && set_up_waiting(s, place, &second) == VQ_OK)
+            return VQ_OK;
+    }
+    if (status != VQ_OK && err)
+        *err = first;
+    return status;
+}
+
+static void note_journal(struct vq_store *s, const struct place *place)
+{
+    if (place->rollback)
         add_note(s, "%s: %s; using a rollback journal, which is slower when several programs write",
                  s->path,
                  place->network ? "lies on a network file system"
                                 : "its file system cannot carry a write-ahead log");
-    vq_stmt_free(q);
-    return status;
 }
 
 static enum vq_status mark_crashed(struct vq_store *s, const char *id, struct vq_err *err)
@@ -341,9 +366,10 @@ static enum vq_status open_steps(struct vq_store *s, const char *path, struct pl
     if (s->readonly)
         return check_readonly(s, err);
     status = set_up(s, place, err);
-    if (status == VQ_OK)
-        status = note_journal(s, place, err);
-    return status == VQ_OK ? recover(s, err) : status;
+    if (status != VQ_OK)
+        return status;
+    note_journal(s, place);
+    return recover(s, err);
 }
 
 enum vq_status vq_store_open(struct vq_store **out, const char *path,

@@ -9,11 +9,12 @@
 
 static enum vq_status open_reader(struct vq_store *store, struct vq_err *err)
 {
-    if (store->reader)
-        return VQ_OK;
     struct vq_db *db;
-    enum vq_status status = vq_db_open(
-        &db, store->path, store->immutable ? VQ_DB_IMMUTABLE : VQ_DB_READ, store->busy_ms, err);
+    enum vq_status status = vq_db_own_process(store->db, err);
+    if (status != VQ_OK || store->reader)
+        return status;
+    status = vq_db_open(&db, store->path, store->immutable ? VQ_DB_IMMUTABLE : VQ_DB_READ,
+                        store->busy_ms, err);
     if (status != VQ_OK)
         return status;
     status = vq_db_guard(db, err);
@@ -58,7 +59,7 @@ static enum vq_status give_rows(struct vq_stmt *s, struct row *r, vq_query_row r
             r->values[i] = vq_column(s, i);
         if (!row(ud, r->columns, r->names, r->values))
             break;
-        /* A query of many cheap rows may never reach SQLite's own poll. */
+        /* SQLite polls by its own work only; showing a row may take longer. */
         if (vq_cancelled(cancel))
             return vq_fail(err, VQ_ECANCELLED, "cancelled");
         status = vq_stmt_step(s, &more, err);

@@ -40,7 +40,10 @@ static void test_spec_round_trip(void **state)
     assert_int_equal(strlen(vq_run_id(run)), VQ_RUN_ID_SIZE - 1);
     char id[VQ_RUN_ID_SIZE];
     snprintf(id, sizeof(id), "%s", vq_run_id(run));
-    end_run(run);
+    ok(vq_run_model_sha256(run, "11ee", err));
+    ok(vq_run_finish(run, VQ_RUN_FINISHED, NULL, err));
+    fails(VQ_EINVAL, "has ended", vq_run_model_sha256(run, "22", err));
+    vq_run_free(run);
 
     struct vq_run_info *info;
     ok(vq_store_run(store, id, &info, err));
@@ -50,7 +53,7 @@ static void test_spec_round_trip(void **state)
     assert_string_equal(info->command_line, spec.command_line);
     assert_string_equal(info->model_name, spec.model_name);
     assert_string_equal(info->model_path, spec.model_path);
-    assert_string_equal(info->model_sha256, spec.model_sha256);
+    assert_string_equal(info->model_sha256, "11ee");
     assert_string_equal(info->config, spec.config);
     assert_string_equal(info->settings, spec.settings);
     assert_string_equal(info->version, spec.version);
@@ -99,7 +102,8 @@ static void test_bad_specs(void **state)
     (void)state;
     struct vq_store *store = fresh("bad.db");
     struct vq_run *run;
-    struct vq_run_spec none = {.command = ""}, nul = {.command = "x", .name = "a\0b", .name_len = 3};
+    struct vq_run_spec none = {.command = ""},
+                       nul = {.command = "x", .name = "a\0b", .name_len = 3};
     fails(VQ_EINVAL, "kind", vq_run_begin(store, &none, &run, err));
     assert_null(run);
     fails(VQ_EINVAL, "NUL", vq_run_begin(store, &nul, &run, err));
@@ -141,7 +145,7 @@ static void test_results(void **state)
     (void)state;
     struct vq_store *store = fresh("results.db");
     struct vq_run *run = begin_run(store, "score");
-    static const double reals[] = {NAN,     INFINITY,      -INFINITY, -0.0, DBL_MAX,
+    static const double reals[] = {NAN,     INFINITY,     -INFINITY, -0.0, DBL_MAX,
                                    DBL_MIN, DBL_TRUE_MIN, 0.1,       3.0};
     char key[16];
     for (size_t i = 0; i < 9; i++) {
@@ -271,6 +275,9 @@ static double seconds(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+/* 50,000 a second is promised; a machine busy with other things is allowed for. */
+#define RATE_AT_LEAST (SANITIZED ? 2000 : 25000)
+
 static void test_metric_rate(void **state)
 {
     (void)state;
@@ -284,7 +291,7 @@ static void test_metric_rate(void **state)
     double took = seconds() - from;
     print_message("metrics: %.0f points a second\n", n / took);
     assert_int_equal(ask(store, "SELECT count(*) FROM metrics"), n);
-    assert_true(n / took > 10000); /* 50,000 where nothing else runs; sanitizers cost */
+    assert_true(n / took > RATE_AT_LEAST);
     vq_store_close(store);
 }
 

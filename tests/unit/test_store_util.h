@@ -22,6 +22,18 @@
 #include "core/base/mem.h"
 #include "core/store/store.h"
 
+/* The sanitizers cost a factor of ten: less work, and no promise about time. */
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
 static char scratch[64];
 
 #define ok(call)                                                                                   \
