@@ -121,7 +121,7 @@ static const char *const feed_examples[] = {"feed --text \"Call me Ishmael. Some
 const struct sh_cmd cmd_feed = {
     .name = "feed",
     .group = "state",
-    .args = "",
+    .args = "--text TEXT | --file FILE | --tokens F.npy",
     .summary = "move tokens through the model, keeping the attention cache",
     .detail = "A text that begins a sequence (position 0) is preceded by eos, as in training and "
               "as `score` does; --tokens are fed exactly as they are. A file of [B,T] ids moves B "

@@ -477,7 +477,6 @@ static const struct sh_opt plot_opts[] = {
      .choices = "cluster code",
      .help = "similarity: order of the codes"},
     {.name = "k",
-     .letter = 'k',
      .kind = SH_INT,
      .def = "16",
      .min = 1,

@@ -311,6 +311,32 @@ static enum sh_rc check_options(struct sh *sh, const struct sh_args *a, const st
     return SH_OK;
 }
 
+/* All that the outcome depends on beside the model, for the run's record. */
+static void begin_run(struct sh_sampling *s)
+{
+    static const char *const prompts[] = {"prompt", "prompt-file", "prompt-image"};
+    struct vq_text t = {0};
+    vq_text_printf(&t, "{\"n\":%zu,\"length\":%zu,\"temperature\":", s->n, s->length);
+    vq_text_json_f64(&t, s->sampler.temperature);
+    vq_text_puts(&t, ",\"top_p\":");
+    vq_text_json_f64(&t, s->sampler.top_p);
+    vq_text_printf(&t, ",\"top_p_rule\":\"%s\",\"top_k\":%lld,\"weights\":\"%s\"",
+                   sh_opt_text(s->args, "top-p-rule"), (long long)s->sampler.top_k,
+                   vq_weight_format_name(s->m->weights));
+    for (size_t i = 0; i < sizeof(prompts) / sizeof(prompts[0]); i++) {
+        const char *prompt = sh_opt_text(s->args, prompts[i]);
+        if (!prompt)
+            continue;
+        vq_text_printf(&t, ",\"%s\":", prompts[i]);
+        vq_text_json_string(&t, prompt, strlen(prompt));
+    }
+    if (sh_opt_given(s->args, "prompt-image"))
+        vq_text_printf(&t, ",\"rows\":%lld", (long long)sh_opt_int(s->args, "rows"));
+    vq_text_printf(&t, ",\"continue\":%s}", sh_opt_flag(s->args, "continue") ? "true" : "false");
+    sh_run_begin(s->sh, s->m, &s->seed, t.failed ? NULL : t.data);
+    vq_text_release(&t);
+}
+
 static enum sh_rc run_sample(struct sh *sh, const struct sh_args *a)
 {
     struct vq_err err = {0};
@@ -328,7 +354,7 @@ static enum sh_rc run_sample(struct sh *sh, const struct sh_args *a)
     s.seed = sh_seed(sh, sh_opt_seed(a, "seed"));
     s.stream = s.n == 1 && !s.image && sh_out_is_text(sh);
     set_sampler(&s);
-    sh_run_begin(sh, m, &s.seed, NULL);
+    begin_run(&s);
     enum vq_status status = reserve(&s, &err);
     if (status == VQ_OK)
         status = draw(&s, &err);
@@ -345,7 +371,6 @@ static enum sh_rc run_sample(struct sh *sh, const struct sh_args *a)
 
 static const struct sh_opt sample_opts[] = {
     {.name = "n",
-     .letter = 'n',
      .kind = SH_INT,
      .def = "1",
      .min = 1,

@@ -235,7 +235,7 @@ static const char *const score_examples[] = {"score --text \"It was a dark and s
 const struct sh_cmd cmd_score = {
     .name = "score",
     .group = "judge",
-    .args = "",
+    .args = "--text TEXT | --file FILE | --tokens F.npy",
     .summary = "compute the exact log-likelihood of a text from an empty state",
     .detail = "The inputs are eos and all tokens but the last; the targets are the tokens. Targets "
               "equal to pad (0) are fed but not counted. bits_per_byte divides by the bytes of the "
@@ -325,14 +325,9 @@ static enum sh_rc run_next(struct sh *sh, const struct sh_args *a)
     return rc;
 }
 
-static const struct sh_opt next_opts[] = {{.name = "k",
-                                           .letter = 'k',
-                                           .kind = SH_INT,
-                                           .def = "10",
-                                           .min = 1,
-                                           .max = 1e9,
-                                           .help = "how many"},
-                                          SH_OPT_END};
+static const struct sh_opt next_opts[] = {
+    {.name = "k", .kind = SH_INT, .def = "10", .min = 1, .max = 1e9, .help = "how many"},
+    SH_OPT_END};
 static const char *const next_examples[] = {"next", "next -k 3", NULL};
 const struct sh_cmd cmd_next = {
     .name = "next",
@@ -432,7 +427,7 @@ static const char *const verify_examples[] = {"verify --length 64 --seed 1",
 const struct sh_cmd cmd_verify = {
     .name = "verify",
     .group = "judge",
-    .args = "",
+    .args = "[--text TEXT | --file FILE | --tokens F.npy]",
     .summary = "check the model against a quadratic float64 reference",
     .detail = "The reference computes attention by its definition, every query against every "
               "earlier key, with nothing cached and nothing folded, from this very checkpoint. "
