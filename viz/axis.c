@@ -50,6 +50,7 @@ static double nice_above(double x)
     return f * p;
 }
 
+/* Ticks are multiples computed one by one, not sums: sums drift, and 0.1 summed is not 0.3. */
 static struct viz_ticks linear_ticks(struct viz_axis a, size_t most, bool whole)
 {
     struct viz_ticks t = {.n = 0};
@@ -87,12 +88,13 @@ static struct viz_ticks log_ticks(struct viz_axis a, size_t most, bool whole)
 {
     static const char *const mantissas[] = {"123456789", "1235", "125"};
     double decades = log10(a.hi) - log10(a.lo);
+    /* Within half a decade a log axis is nearly linear, and powers of ten are too far apart. */
     if (decades < 0.6)
         return linear_ticks(a, most, whole);
     for (size_t i = 0; i < sizeof(mantissas) / sizeof(mantissas[0]); i++)
         if (decades * (double)strlen(mantissas[i]) <= (double)most)
             return decade_ticks(a, most, 1, mantissas[i]);
-    static const int strides[] = {1, 2, 5, 10, 20, 50, 100, 200};
+    static const int strides[] = {1, 2, 5, 10, 20, 50, 100, 200, 500};
     for (size_t i = 0; i < sizeof(strides) / sizeof(strides[0]); i++)
         if (decades / strides[i] + 1 <= (double)most)
             return decade_ticks(a, most, strides[i], decades < 2 ? "12" : "1");

@@ -6,6 +6,7 @@
 
 #include "core/base/mem.h"
 
+/* Both terms are at least 0 and the sum at most 255.5: the cast cannot wrap. */
 static uint8_t mix_byte(uint8_t a, uint8_t b, double t)
 {
     return (uint8_t)(a + (b - a) * t + 0.5);
@@ -17,6 +18,7 @@ struct viz_rgb viz_rgb_mix(struct viz_rgb a, struct viz_rgb b, double t)
     return (struct viz_rgb){mix_byte(a.r, b.r, t), mix_byte(a.g, b.g, t), mix_byte(a.b, b.b, t)};
 }
 
+/* The sRGB transfer function, inverted (IEC 61966-2-1). */
 static double linear_light(uint8_t v)
 {
     double s = v / 255.0;
@@ -119,6 +121,7 @@ void viz_fill_rect(struct viz_canvas *c, struct viz_rect r, struct viz_rgb color
     r = intersect(r, c->clip);
     if (r.w == 0 || r.h == 0)
         return;
+    /* One row is written pixel by pixel, the others are copies of it. */
     uint8_t *first = at(c, r.x, r.y);
     for (int x = 0; x < r.w; x++) {
         first[3 * x] = color.r;
@@ -229,6 +232,7 @@ void viz_disc(struct viz_canvas *c, double x, double y, double radius, struct vi
     box = intersect(box, c->clip);
     for (int j = box.y; j < box.y + box.h; j++)
         for (int i = box.x; i < box.x + box.w; i++) {
+            /* 1 inside, 0 outside, and a ramp one pixel wide across the edge. */
             double cover = radius + 0.5 - hypot(i + 0.5 - x, j + 0.5 - y);
             viz_blend(c, i, j, color, alpha * fmin(cover, 1));
         }
@@ -242,6 +246,7 @@ void viz_blit(struct viz_canvas *c, int x, int y, const uint8_t *rgb, int w, int
         for (int col = 0; col < w; col++) {
             const uint8_t *p = rgb + 3 * ((size_t)row * (size_t)w + (size_t)col);
             int64_t left = x + (int64_t)col * zoom, top = y + (int64_t)row * zoom;
+            /* Tested in 64 bits: col * zoom need not be an int. */
             if (left >= c->w || top >= c->h || left + zoom <= 0 || top + zoom <= 0)
                 continue;
             viz_fill_rect(c, (struct viz_rect){(int)left, (int)top, zoom, zoom},

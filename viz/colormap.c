@@ -78,7 +78,7 @@ double viz_norm_at(struct viz_norm n, double x)
         lo = log(lo);
         hi = log(hi);
     }
-    if (!(hi > lo))
+    if (!(hi > lo)) /* one value: the middle of the map, neither high nor low */
         return 0.5;
     /* Halved, so that a span over most of the double range stays finite. */
     double t = (x / 2 - lo / 2) / (hi / 2 - lo / 2);

@@ -29,6 +29,8 @@ int viz_font_height(struct viz_font f)
 
 size_t viz_utf8_next(const char *s, uint32_t *cp)
 {
+    /* The first code point that needs this many bytes: less in as many is overlong, thus
+     * ill-formed. */
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
     const uint8_t *p = (const uint8_t *)s;
     size_t n = p[0] < 0x80 ? 1 : p[0] < 0xc0 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
@@ -101,6 +103,7 @@ static void draw_glyph(const struct pen *p, uint32_t cp)
 static void draw(struct pen p, const char *s)
 {
     int64_t walked = 0;
+    /* Text that has walked off every canvas is not followed to its end. */
     while (s && *s && walked < 2 * VIZ_CANVAS_MAX) {
         uint32_t cp;
         s += viz_utf8_next(s, &cp);
@@ -154,6 +157,7 @@ int viz_text_fit(char *buf, size_t len, struct viz_font f, const char *s, int ma
             break;
         n += step;
     }
+    /* No blank before the ellipsis, where it would look like a word left out. */
     while (n > 0 && s[n - 1] == ' ')
         n--;
     memcpy(buf, s, n);

@@ -42,6 +42,8 @@ enum vq_status viz_frame_map(const struct viz_colormap **out, const struct viz_c
     return vq_fail(err, VQ_EINVAL, "no colormap '%s': there are %s", chart->colormap, names);
 }
 
+/* Pixels for position t; bounded, since values far outside an axis are legal and int is not wide.
+ */
 static double place(double t, int from, int len)
 {
     double p = from + t * len;
@@ -74,6 +76,8 @@ static int min_int(int a, int b)
     return a < b ? a : b;
 }
 
+/* Text grows with the canvas in whole steps, so that a picture for print reads like one for the
+ * screen. */
 static void choose_fonts(struct viz_frame *f)
 {
     int w = f->c->w, h = f->c->h;
@@ -229,6 +233,8 @@ static void measure(struct viz_frame *f)
     int top = header(f, false), bottom = (PAD + TICK_LEN + TICK_GAP) * u;
     if (labels && has(f->x.label))
         bottom += text + LINE_GAP * u;
+    /* The height of the plot depends on the names below it, those on its width, that on the labels
+     * at the left, and those on the height: we start from a guess of it. */
     int guess = max_int(h - top - bottom - text, 1);
     size_t rows = (size_t)max_int(guess / (42 * u), 3);
     f->y.ticks = viz_axis_ticks(f->y.axis, rows, f->y.whole);
@@ -257,6 +263,7 @@ static int snapped(int pixels, size_t cells)
 static void layout(struct viz_frame *f)
 {
     choose_fonts(f);
+    /* Dropping text is tried before shrinking it: small text nobody can read helps nobody. */
     for (f->stage = VIZ_STAGE_FULL;; f->stage++) {
         measure(f);
         if (f->stage == VIZ_STAGE_BARE || (f->plot.w >= 60 * f->u && f->plot.h >= 40 * f->u))
@@ -329,12 +336,12 @@ static void draw_x_numbers(const struct viz_frame *f, int y)
         int x = min_int((int)floor(viz_frame_x(f, s->ticks.at[i])), f->plot.x + f->plot.w - 1);
         const char *text = viz_tick_label(buf, &s->ticks, s->ticks.at[i]);
         int w = viz_text_width(f->font, text);
-        int left = max_int(0, min_int(x - w / 2, f->c->w - w));
+        int left = max_int(0, min_int(x - w / 2, f->c->w - w - 2 * u));
         viz_fill_rect(f->c, (struct viz_rect){x, foot, u, TICK_LEN * u}, viz_rgb_hex(VIZ_AXIS));
         if (s->grid)
             viz_fill_rect(f->c, (struct viz_rect){x, f->plot.y, u, f->plot.h},
                           viz_rgb_hex(VIZ_GRID));
-        if (left < free_from)
+        if (left < free_from) /* on a log axis labels may meet */
             continue;
         viz_text(f->c, f->font, left, y, text, viz_rgb_hex(VIZ_MUTED));
         free_from = left + w + 4 * u;
@@ -362,6 +369,7 @@ static void draw_scale(const struct viz_frame *f)
     int u = f->u, text = viz_font_height(f->font), ascent = viz_font_ascent(f->font);
     struct viz_rect bar = {f->plot.x + f->plot.w + 16 * u, f->plot.y, SCALE_W * u, f->plot.h};
     int right = bar.x + bar.w + TICK_GAP * u;
+    /* The middle of each row of pixels, so that both ends of the map are half a row away. */
     for (int i = 0; i < bar.h; i++)
         viz_hline(f->c, bar.x, bar.y + i, bar.w, viz_colormap_rgb(f->map, 1 - (i + 0.5) / bar.h));
     char buf[VIZ_NUMBER_LEN];

@@ -224,6 +224,7 @@ struct viz_glyph viz_glyph_find(enum viz_face face, uint32_t cp)
     struct viz_glyph g = {.n_rows = faces[face].n_rows};
     const char *const *strip = faces[face].lines;
     size_t col = 0;
+    /* A blank ends a glyph, the end of the row ends a strip. */
     for (size_t skip = order_of(cp); skip > 0; skip--) {
         col += strcspn(strip[0] + col, " ");
         if (strip[0][col] == ' ') {

@@ -1,3 +1,5 @@
+/* Lines and clouds of points (viz/plot.h): what the two share is fitting both axes to the series.
+ */
 #include "viz/plot.h"
 
 #include <math.h>
@@ -21,6 +23,7 @@ static bool drawable(const struct viz_chart *chart, double x, double y)
     return isfinite(x) && isfinite(y) && (!chart->log_x || x > 0) && (!chart->log_y || y > 0);
 }
 
+/* Takes a point in; the first one replaces the zeros of an empty extent. */
 static void widen(struct extent *e, double x, double y)
 {
     bool first = e->shown++ == 0;
@@ -69,6 +72,7 @@ static enum vq_status open_xy(struct viz_frame *f, struct viz_key **keys, struct
     if (status != VQ_OK)
         return status;
     *e = extent_of(chart, s, n);
+    /* NaN makes an axis of its own choice. */
     f->x.axis = viz_axis_fit(e->shown ? e->x_lo : NAN, e->x_hi, chart->log_x, x_margin);
     f->y.axis = viz_axis_fit(e->shown ? e->y_lo : NAN, e->y_hi, chart->log_y, 0.05);
     if (chart->y_lo < chart->y_hi && (!chart->log_y || chart->y_lo > 0))
@@ -114,6 +118,8 @@ static void end_column(struct stroke *k)
     k->open = false;
 }
 
+/* Ends the line at a break. A point between two breaks has no segment and becomes a dot: it would
+ * be lost otherwise. */
 static void end_line(struct stroke *k)
 {
     end_column(k);
@@ -123,6 +129,8 @@ static void end_line(struct stroke *k)
     k->joined = false;
 }
 
+/* Collects points while they stay on one column of pixels, so that a million points cost a few
+ * segments for each column. */
 static void add_point(struct stroke *k, double x, double y)
 {
     if (k->open && floor(x) != floor(k->first[0]))

@@ -1,3 +1,7 @@
+/*
+ * Bars and histograms (viz/plot.h): a histogram is a row of bars whose heights we count ourselves.
+ * Bars are filled between whole pixels, never anti-aliased: a soft edge would read as a value.
+ */
 #include <math.h>
 #include <stdlib.h>
 
@@ -18,6 +22,7 @@ static struct viz_axis bar_axis(const struct viz_chart *chart, double lo, double
         double foot = pow(10, floor(log10(lo * 0.7)));
         return viz_axis_fit(foot > 0 ? foot : lo, hi * 1.2, true, 0);
     }
+    /* Halved before subtracting: the span of two finite numbers may not be finite. */
     double air = 0.08 * (fmax(hi, 0) / 2 - fmin(lo, 0) / 2) * 2;
     if (!(air > 0))
         return viz_axis_fit(0, 1, false, 0);
@@ -56,6 +61,7 @@ static void draw_columns(const struct viz_frame *f, struct viz_vec v)
 {
     size_t w = (size_t)f->plot.w;
     for (size_t px = 0; px < w; px++) {
+        /* v.n * px / w without the product, which could overflow. */
         size_t from = v.n / w * px + v.n % w * px / w;
         size_t to = v.n / w * (px + 1) + v.n % w * (px + 1) / w;
         double most = NAN;
@@ -136,6 +142,7 @@ struct bins {
     size_t n;
 };
 
+/* Whether the finite values are whole numbers, as counts and ids are. */
 static bool all_whole(struct viz_vec v)
 {
     for (size_t i = 0; i < v.n; i++) {

@@ -1,3 +1,8 @@
+/*
+ * Heatmaps (viz/plot.h). Pixels ask for the cells under them, not cells for their pixels: so no
+ * pixel is drawn twice, none is missed, and a matrix far larger than the picture costs one look at
+ * each cell.
+ */
 #include <math.h>
 #include <stdio.h>
 
@@ -37,7 +42,7 @@ static double reduce(const struct viz_matrix *m, size_t r0, size_t r1, size_t c0
             double x = viz_vec_at(m->v, r * m->cols + c);
             if (isnan(x))
                 continue;
-            max = x <= max ? max : x;
+            max = x <= max ? max : x; /* also replaces the NaN it starts as */
             sum += x;
             n++;
         }
@@ -64,12 +69,14 @@ static void draw_cells(const struct viz_frame *f, const struct viz_matrix *m, st
     }
 }
 
-static size_t count_nan(const struct viz_matrix *m)
+/* Says how many cells have no place on the scale and what colour stands for that. */
+static void note_colorless(struct viz_frame *f, const struct viz_matrix *m, struct viz_norm norm)
 {
     size_t n = 0;
     for (size_t i = 0; i < m->v.n; i++)
-        n += isnan(viz_vec_at(m->v, i)) ? 1 : 0;
-    return n;
+        n += isnan(viz_norm_at(norm, viz_vec_at(m->v, i))) ? 1 : 0;
+    if (n > 0)
+        snprintf(f->note, sizeof(f->note), "%zu NaN%s (mauve)", n, norm.log ? " or negative" : "");
 }
 
 static struct viz_norm norm_of(const struct viz_chart *chart, const struct viz_matrix *m,
@@ -103,9 +110,7 @@ enum vq_status viz_plot_heat(struct viz_canvas **out, const struct viz_chart *ch
     f.empty = cells > 0 ? NULL : "no data";
     f.snap_x = m->cols;
     f.snap_y = m->rows;
-    size_t nan = count_nan(m);
-    if (nan > 0)
-        snprintf(f.note, sizeof(f.note), "%zu NaN (mauve)", nan);
+    note_colorless(&f, m, norm);
     if ((status = viz_frame_open(&f, err)) != VQ_OK)
         return status;
     if (cells > 0)

@@ -38,6 +38,7 @@ struct bytes {
     bool failed;
 };
 
+/* Doubling keeps the copies linear in the size. */
 static void put(struct bytes *b, const void *data, size_t n)
 {
     size_t need, room;
@@ -296,6 +297,7 @@ enum vq_status viz_png_text(char **out, const uint8_t *data, size_t size, const 
         return vq_fail(err, VQ_EFORMAT, "expected a PNG picture, found %s",
                        kind ? kind : "something else");
     }
+    /* Every length is compared with what is left before it is used: the file may be anything. */
     for (size_t at = SIGNATURE_LEN;;) {
         size_t left = size - at, n = left >= CHUNK_EXTRA ? get_u32(data + at) : 0;
         if (left < CHUNK_EXTRA || n > left - CHUNK_EXTRA)

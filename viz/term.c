@@ -37,6 +37,7 @@ static int at_least_one(double x)
 static struct grid text_grid(const struct viz_term *t, size_t w, size_t h)
 {
     double most = (double)columns_of(t), scale = fmin(1, most / (double)w);
+    /* Bounded in height too: chafa's memory grows with the cells. */
     scale = fmin(scale, 2.0 * COLUMNS_MAX / (double)h);
     return (struct grid){at_least_one(round(scale * (double)w)),
                          at_least_one(ceil(scale * (double)h / 2)), SYMBOL_CELL, SYMBOL_CELL};
@@ -202,6 +203,7 @@ static struct viz_rgb mean_of(const uint8_t *rgb, size_t w, size_t x0, size_t x1
                             (uint8_t)((sum[2] + n / 2) / n)};
 }
 
+/* Squared, with weights near the eye's for red, green and blue. */
 static int distance(struct viz_rgb a, struct viz_rgb b)
 {
     int r = a.r - b.r, g = a.g - b.g, bl = a.b - b.b;
@@ -284,6 +286,7 @@ static void put_attributes(struct text *x, const char *fore, const char *back)
 static void put_cell(struct text *x, const struct viz_term *t, struct viz_rgb up,
                      struct viz_rgb low, bool has_low)
 {
+    /* Denser is brighter: made for a dark screen. */
     static const char ramp[] = " .:-=+*#%@";
     static const char *const blocks[4] = {" ", "\xe2\x96\x84", "\xe2\x96\x80", "\xe2\x96\x88"};
     char fore[20] = "", back[20] = "";
@@ -306,6 +309,7 @@ static void put_cell(struct text *x, const struct viz_term *t, struct viz_rgb up
     }
 }
 
+/* One line of text. Its attributes start unknown, so each line can be printed by itself. */
 static void put_line(struct text *x, const struct viz_term *t, const uint8_t *rgb, size_t w,
                      size_t r, size_t r1)
 {

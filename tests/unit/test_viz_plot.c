@@ -97,6 +97,12 @@ static void peaks_survive_crowding(void **state)
     assert_int_equal(viz_plot_lines(&c, &chart, &s, 1, NULL), VQ_OK);
     assert_true(inked(c, 2 + 13) >= 19 && inked(c, 2 + 5) <= 2);
     viz_canvas_free(c);
+    v[70000] = -1; /* and a dip, which is as far down as the peak was up */
+    chart.y_lo = -1;
+    chart.y_hi = 0;
+    assert_int_equal(viz_plot_lines(&c, &chart, &s, 1, NULL), VQ_OK);
+    assert_true(inked(c, 2 + 13) >= 19 && inked(c, 2 + 5) <= 2);
+    viz_canvas_free(c);
     free(v);
 }
 
@@ -280,7 +286,8 @@ static void labels_keep_to_the_canvas(void **state)
     for (int kind = 0; kind < N_KINDS; kind++)
         for (size_t w = 200; w < 1000; w += 130) {
             assert_int_equal(any(&c, kind, w, w * 2 / 3, 18, NULL), VQ_OK);
-            assert_int_equal(inked(c, 0) + inked(c, 1) + inked(c, c->w - 1), 0);
+            assert_int_equal(inked(c, 0) + inked(c, 1) + inked(c, c->w - 2) + inked(c, c->w - 1),
+                             0);
             int edge = 0;
             for (int x = 0; x < c->w; x++)
                 edge +=
@@ -288,6 +295,36 @@ static void labels_keep_to_the_canvas(void **state)
             assert_int_equal(edge, 0);
             viz_canvas_free(c);
         }
+}
+
+/* Pixels in the colour of tick labels within a rectangle. */
+static int label_ink(const struct viz_canvas *c, int x0, int y0, int x1, int y1)
+{
+    int n = 0;
+    for (int y = y0; y < y1; y++)
+        for (int x = x0; x < x1; x++)
+            n += is(viz_pixel(c, x, y), VIZ_MUTED);
+    return n;
+}
+
+static void names_stand_by_their_data(void **state)
+{
+    (void)state;
+    struct viz_canvas *c;
+    const float v[] = {1, 2, 3, 4};
+    const char *const rows[] = {"i", "mmmm"}, *const bars[] = {"i", "i", "mmmmmmmmmmmmmmmm", "i"};
+    struct viz_matrix m = {.v = viz_f32(v, 4), .rows = 2, .cols = 2, .row_names = rows};
+    struct viz_chart chart = {.width = 480, .height = 300};
+    assert_int_equal(viz_plot_heat(&c, &chart, &m, NULL), VQ_OK);
+    int above = label_ink(c, 0, 0, 58, 140), below = label_ink(c, 0, 140, 58, 270);
+    assert_true(above > 3 && below > 3 * above);
+    viz_canvas_free(c);
+
+    /* Four slots of about 100 pixels: the long name turns all names upright, below the plot. */
+    assert_int_equal(viz_plot_bars(&c, &chart, viz_f32(v, 4), bars, NULL), VQ_OK);
+    int third = label_ink(c, 250, 208, 360, 300), second = label_ink(c, 150, 208, 250, 300);
+    assert_true(second > 3 && third > 5 * second);
+    viz_canvas_free(c);
 }
 
 static void text_differs_so_pictures_do(void **state)
@@ -356,6 +393,7 @@ int main(void)
         cmocka_unit_test(heatmaps_shrink),
         cmocka_unit_test(every_chart_takes_every_size),
         cmocka_unit_test(labels_keep_to_the_canvas),
+        cmocka_unit_test(names_stand_by_their_data),
         cmocka_unit_test(text_differs_so_pictures_do),
         cmocka_unit_test(wrong_arguments_are_named),
         cmocka_unit_test(allocations_may_fail),
