@@ -9,10 +9,16 @@
 
 #include "core/base/err.h"
 
-/* Decodes PNG, JPEG (grey and CMYK too), BMP, GIF (first frame), TGA, PNM; alpha is composited on
- * white; centre-cropped to a square and resized to side x side with area averaging (shrinking) or
- * bilinear (growing). *rgb is side*side*3 bytes in row, column, channel order, the caller's to
- * free. Dimensions over 65,536 a side or 2^28 pixels are refused before decoding. */
+/*
+ * Decodes PNG, JPEG (grey and CMYK too), BMP, GIF (first frame), TGA, PNM (P5 and P6 with maximum
+ * 255); alpha is composited on white; centre-cropped to a square and resized to side x side with
+ * area averaging (shrinking) or bilinear (growing), on the stored values as they are, each result
+ * rounded once. A square of that side comes out unchanged. *rgb is side*side*3 bytes in row,
+ * column, channel order, the caller's to free; side is 1 to 4096.
+ *
+ * Dimensions over 65,536 a side or 2^28 pixels are VQ_EUNSUPPORTED, before decoding. VQ_EFORMAT:
+ * no image, damaged, or cut short. Messages begin with the path.
+ */
 enum vq_status vq_image_load_square(const char *path, int side, uint8_t **rgb, struct vq_err *err);
 
 #endif
