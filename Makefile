@@ -37,7 +37,7 @@ CXXFLAGS += -std=c++17 $(COMMON)
 LDFLAGS  += $(if $(SAN),-fsanitize=$(SAN))
 LDLIBS   := $(call pkg,--libs,libcjson,-lcjson) $(call pkg,--libs,msgpack,-lmsgpackc) \
             $(call pkg,--libs,sqlite3,-lsqlite3) $(call pkg,--libs,sentencepiece,-lsentencepiece) \
-            $(call pkg,--libs,chafa,-lchafa) $(call pkg,--libs,libcrypto,-lcrypto)
+            $(call pkg,--libs,chafa,-lchafa -lglib-2.0) $(call pkg,--libs,libcrypto,-lcrypto)
 ifneq ($(BLAS),0)
 LDLIBS   += $(call pkg,--libs,openblas,-lopenblas)
 endif

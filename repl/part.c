@@ -21,6 +21,8 @@ static void end_list(struct sh_part *p)
             sh_json(p->sh, p->name, p->text.data);
         vq_text_release(&p->text);
     } else if (p->rows && p->rc == SH_OK) {
+        if (sh_out_format(p->sh) == SH_TABLE || sh_out_format(p->sh) == SH_BOX)
+            sh_out_text(p->sh, "\n", 1); /* lists stand apart on a screen */
         p->rc = sh_end(p->sh);
     }
     p->name = NULL;
