@@ -11,16 +11,23 @@
 #include "repl/line.h"
 #include "repl/out.h"
 
+/* Columns or keys `value` and `default` of a setting. */
+static void put_values(struct sh *sh, const struct sh_setting *st)
+{
+    struct sh_settings defaults;
+    sh_settings_default(&defaults);
+    sh_setting_put(sh, "value", st, &sh->set);
+    sh_setting_put(sh, "default", st, &defaults);
+}
+
 static enum sh_rc list_settings(struct sh *sh)
 {
-    char value[64];
     sh_list(sh, "name value default help");
     for (size_t i = 0; i < sh_setting_count(); i++) {
         const struct sh_setting *st = sh_setting_at(i);
         sh_row(sh);
         sh_str(sh, "name", st->name);
-        sh_str(sh, "value", sh_setting_text(sh, st, value, sizeof(value)));
-        sh_str(sh, "default", st->def);
+        put_values(sh, st);
         sh_str(sh, "help", st->help);
     }
     return sh_end(sh);
@@ -28,7 +35,6 @@ static enum sh_rc list_settings(struct sh *sh)
 
 static enum sh_rc show_setting(struct sh *sh, const struct sh_args *a)
 {
-    char value[64];
     struct vq_err err;
     const struct sh_setting *st = sh_setting_find(sh_arg(a, 0));
     if (!st) {
@@ -37,8 +43,7 @@ static enum sh_rc show_setting(struct sh *sh, const struct sh_args *a)
     }
     sh_record(sh);
     sh_str(sh, "name", st->name);
-    sh_str(sh, "value", sh_setting_text(sh, st, value, sizeof(value)));
-    sh_str(sh, "default", st->def);
+    put_values(sh, st);
     if (st->choices)
         sh_str(sh, "choices", st->choices);
     sh_str(sh, "help", st->help);
@@ -60,7 +65,7 @@ static enum sh_rc run_set(struct sh *sh, const struct sh_args *a)
     sh_setting_text(sh, st, value, sizeof(value));
     sh_ack(sh, "%s is %s", st->name, value);
     sh_str(sh, "name", st->name);
-    sh_str(sh, "value", value);
+    sh_setting_put(sh, "value", st, &sh->set);
     return sh_end(sh);
 }
 

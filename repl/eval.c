@@ -217,9 +217,12 @@ static bool fill(struct stream *s, int *why)
 {
     char buf[65536];
     *why = 0;
-    while (!s->eof && sh_signals_wait(s->fd)) {
-        ssize_t n = read(s->fd, buf, sizeof(buf));
-        if (n < 0 && errno == EINTR)
+    while (!s->eof) {
+        bool ready = sh_signals_wait(s->fd);
+        if (!ready && !sh_signals_continued())
+            return false;
+        ssize_t n = ready ? read(s->fd, buf, sizeof(buf)) : -1;
+        if (!ready || (n < 0 && errno == EINTR))
             continue;
         s->eof = n <= 0;
         *why = n < 0 ? errno : 0;

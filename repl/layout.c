@@ -16,7 +16,7 @@ struct grid {
     struct vq_text text;      /* all cells as shown */
     size_t *at, *len, *width; /* [n_row * n_col] of each cell in text */
     size_t *col;              /* [n_col] width of each column, 0 for hidden ones */
-    bool *right;              /* [n_col] numbers stand to the right */
+    bool *right;              /* [n_col] columns of numbers stand to the right */
     struct vq_text *to;
 };
 
@@ -36,7 +36,7 @@ static void measure(struct grid *g)
     const struct sh_result *r = g->r;
     for (size_t c = 0; c < r->n_col; c++) {
         g->col[c] = r->col[c].hidden ? 0 : name_width(r, c);
-        g->right[c] = false;
+        g->right[c] = r->n_row > 0;
     }
     for (size_t i = 0; i < r->n_row * r->n_col; i++) {
         size_t c = i % r->n_col;
@@ -46,7 +46,8 @@ static void measure(struct grid *g)
         g->width[i] = g->len[i] ? vq_utf8_width(g->text.data + g->at[i], g->len[i]) : 0;
         if (g->width[i] > g->col[c] && !r->col[c].hidden)
             g->col[c] = g->width[i];
-        g->right[c] = g->right[c] || numeric(r->cell[i].kind);
+        if (!numeric(r->cell[i].kind) && r->cell[i].kind != SH_CELL_NULL)
+            g->right[c] = false;
     }
 }
 

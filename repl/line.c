@@ -87,11 +87,15 @@ static enum got read_line(const char *ask, char **line)
     got = false;
     rl_callback_handler_install(ask, on_line);
     while (!got) {
-        if (!sh_signals_wait(STDIN_FILENO)) {
+        if (sh_signals_wait(STDIN_FILENO)) {
+            rl_callback_read_char();
+        } else if (sh_signals_continued()) {
+            rl_prep_terminal(1);
+            rl_forced_update_display();
+        } else {
             abandon();
             return GOT_SIGNAL;
         }
-        rl_callback_read_char();
     }
     *line = got_line;
     return at_end ? GOT_EOF : GOT_LINE;
@@ -128,7 +132,10 @@ static char **complete(const char *text, int start, int end)
 /* Is this quote or blank part of a word? readline asks when it looks for the word's beginning. */
 static int is_quoted(char *line, int at)
 {
-    return at > 0 && line[at - 1] == '\\' && !is_quoted(line, at - 1);
+    int backslashes = 0;
+    while (at > backslashes && line[at - 1 - backslashes] == '\\')
+        backslashes++;
+    return backslashes % 2;
 }
 
 /* A finished word as it must be typed. */
@@ -218,7 +225,10 @@ static enum got read_line(const char *ask, char **line)
     fputs(ask, stdout);
     fflush(stdout);
     while (ch != '\n' && n > 0) {
-        if (!sh_signals_wait(STDIN_FILENO)) {
+        bool ready = sh_signals_wait(STDIN_FILENO);
+        if (!ready && sh_signals_continued())
+            continue;
+        if (!ready) {
             fputs("\n", stdout);
             vq_text_release(&text);
             return GOT_SIGNAL;

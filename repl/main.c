@@ -229,10 +229,11 @@ static int exit_status(const struct sh *sh)
     return !sh->interactive && sh->failed ? EXIT_FAILED : 0;
 }
 
-/* An open descriptor on each of 0, 1, 2: a file opened later must not become one of them. */
+/* An open descriptor on each of 0, 1, 2: a file opened later must not become one of them. One that
+ * was closed is made such that writing to it fails. */
 static bool have_standard_files(void)
 {
-    int fd = open("/dev/null", O_RDWR);
+    int fd = open("/dev/null", O_RDONLY);
     while (fd >= 0 && fd <= STDERR_FILENO)
         fd = dup(fd);
     if (fd < 0)

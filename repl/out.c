@@ -341,7 +341,7 @@ static void lay_out(struct sh *sh, enum sh_format f)
     struct sh_look look = {
         .box = f == SH_BOX,
         .colour = sh_out_colour(sh),
-        .columns = sh_out_terminal(sh) ? sh_out_columns(sh) : 0,
+        .columns = sh_out_terminal(sh) || sh->set.width ? sh_out_columns(sh) : 0,
     };
     sh_layout(&o->r, &look, &o->ready);
 }

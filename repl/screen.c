@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "repl/out_private.h"
+#include "repl/signals.h"
 #include "repl/spawn.h"
 
 static const double redraw_every = 0.1; /* seconds between two progress lines */
@@ -83,7 +84,7 @@ void sh_note(struct sh *sh, const char *fmt, ...)
     char msg[VQ_ERR_LEN];
     struct vq_text clean = {0};
     va_list ap;
-    if (sh->quiet)
+    if (sh->quiet || sh->out->gone)
         return;
     va_start(ap, fmt);
     vsnprintf(msg, sizeof(msg), fmt, ap);
@@ -170,6 +171,7 @@ bool sh_page(struct sh *sh, const char *s, size_t n)
     if (started)
         feed(fd[1], s, n);
     close(fd[1]);
-    /* 127: there is no such program. */
-    return started && sh_spawn_wait(pid) != 127;
+    int status = started ? sh_spawn_wait(pid) : 127;
+    sh_signals_clear();
+    return status != 127; /* 127: there is no such program */
 }

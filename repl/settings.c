@@ -198,6 +198,28 @@ const char *sh_setting_text(const struct sh *sh, const struct sh_setting *st, ch
     return buf;
 }
 
+void sh_setting_put(struct sh *sh, const char *key, const struct sh_setting *st,
+                    const struct sh_settings *from)
+{
+    const char *at = (const char *)from + st->offset;
+    int64_t i;
+    double real;
+    uint64_t seed;
+    if (st->type == SH_SET_INT) {
+        memcpy(&i, at, sizeof(i));
+        sh_int(sh, key, i);
+    } else if (st->type == SH_SET_REAL) {
+        memcpy(&real, at, sizeof(real));
+        sh_f64(sh, key, real);
+    } else if (st->type == SH_SET_BOOL) {
+        sh_bool(sh, key, *at);
+    } else if (st->type == SH_SET_SEED && sh_parse_seed(at, &seed)) {
+        sh_uint(sh, key, seed);
+    } else {
+        sh_str(sh, key, at);
+    }
+}
+
 /* Engines in use keep the threads and kernels they were made with. */
 static void tell_later(struct sh *sh)
 {

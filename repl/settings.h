@@ -51,6 +51,9 @@ void sh_settings_default(struct sh_settings *s);
 /* VQ_EINVAL names the range or the choices, VQ_ENOTFOUND the nearest setting. */
 enum vq_status sh_setting_set(struct sh *sh, const char *name, const char *value,
                               struct vq_err *err);
+/* Puts the value into the open result under `key`, as what it is: a number, a boolean, or text. */
+void sh_setting_put(struct sh *sh, const char *key, const struct sh_setting *st,
+                    const struct sh_settings *from);
 /* The value as one would type it. Returns buf. */
 const char *sh_setting_text(const struct sh *sh, const struct sh_setting *st, char *buf,
                             size_t len);

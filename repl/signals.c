@@ -9,6 +9,7 @@
 static volatile sig_atomic_t interrupts; /* since sh_signals_clear() */
 static volatile sig_atomic_t ending;
 static volatile sig_atomic_t running;
+static volatile sig_atomic_t continued;
 /* A pipe, because a handler may run on another thread than the one that waits. */
 static int wake[2] = {-1, -1};
 
@@ -30,6 +31,13 @@ static void on_interrupt(int sig)
     wake_up();
 }
 
+static void on_continue(int sig)
+{
+    (void)sig;
+    continued = 1;
+    wake_up();
+}
+
 static void on_end(int sig)
 {
     ending = sig;
@@ -45,6 +53,8 @@ void sh_signals_install(void)
         wake[0] = wake[1] = -1;
     sa.sa_handler = on_interrupt;
     sigaction(SIGINT, &sa, NULL);
+    sa.sa_handler = on_continue;
+    sigaction(SIGCONT, &sa, NULL);
     sa.sa_handler = on_end;
     sigaction(SIGTERM, &sa, NULL);
     /* nohup leaves SIGHUP ignored, and so do we. */
@@ -52,9 +62,11 @@ void sh_signals_install(void)
         sigaction(SIGHUP, &sa, NULL);
 }
 
-void sh_signals_command(bool begins)
+bool sh_signals_command(bool begins)
 {
+    bool was = running;
     running = begins;
+    return was;
 }
 
 bool sh_signals_interrupted(void)
@@ -62,12 +74,17 @@ bool sh_signals_interrupted(void)
     return interrupts > 0;
 }
 
+static void drain(void)
+{
+    char bytes[64];
+    while (read(wake[0], bytes, sizeof(bytes)) > 0)
+        continue;
+}
+
 void sh_signals_clear(void)
 {
-    char drain[64];
     interrupts = 0;
-    while (read(wake[0], drain, sizeof(drain)) > 0)
-        continue;
+    drain();
 }
 
 int sh_signals_ending(void)
@@ -75,14 +92,24 @@ int sh_signals_ending(void)
     return ending;
 }
 
+bool sh_signals_continued(void)
+{
+    bool was = continued;
+    continued = 0;
+    return was;
+}
+
 bool sh_signals_wait(int fd)
 {
     struct pollfd p[2] = {{.fd = fd, .events = POLLIN}, {.fd = wake[0], .events = POLLIN}};
-    while (!interrupts && !ending) {
+    while (!interrupts && !ending && !continued) {
         int n = poll(p, 2, -1);
         if (n < 0 && errno != EINTR)
             return true;
-        if (n > 0 && p[0].revents && !p[1].revents)
+        /* Drained before the flags are looked at: a signal after that fills it again. */
+        if (n > 0 && p[1].revents)
+            drain();
+        else if (n > 0 && p[0].revents)
             return true;
     }
     return false;

@@ -13,14 +13,17 @@
 
 void sh_signals_install(void);
 
-/* A command begins or ends: from here on interrupts count for it. */
-void sh_signals_command(bool begins);
+/* A command begins or ends: while one runs, the third interrupt leaves. Returns what it was. */
+bool sh_signals_command(bool begins);
 /* SIGINT came since the last sh_signals_clear(). */
 bool sh_signals_interrupted(void);
 void sh_signals_clear(void);
 /* The signal that asked the program to end, or 0. */
 int sh_signals_ending(void);
-/* Blocks until fd can be read (true) or a signal came (false). */
+/* The program was stopped and goes on; true once for each time. The terminal must be set up and
+ * drawn anew. */
+bool sh_signals_continued(void);
+/* Blocks until fd can be read (true) or a signal came (false): one of the three above. */
 bool sh_signals_wait(int fd);
 
 #endif

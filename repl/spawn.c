@@ -38,12 +38,15 @@ enum vq_status sh_spawn(const char *command, int input, pid_t *pid, struct vq_er
 
 int sh_spawn_wait(pid_t pid)
 {
-    int status;
+    int status = 127 << 8;
+    /* Interrupts are the other program's now, however many. */
+    bool running = sh_signals_command(false);
     while (waitpid(pid, &status, 0) < 0) {
         if (errno != EINTR)
-            return 127;
+            break;
         if (sh_signals_ending())
             kill(pid, SIGTERM);
     }
+    sh_signals_command(running);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
