@@ -15,8 +15,14 @@
 struct vq_json;      /* an owned document */
 struct vq_json_node; /* borrowed from its document */
 
-enum vq_json_kind { VQ_JSON_NULL, VQ_JSON_BOOL, VQ_JSON_NUMBER, VQ_JSON_STRING, VQ_JSON_ARRAY,
-                    VQ_JSON_OBJECT };
+enum vq_json_kind {
+    VQ_JSON_NULL,
+    VQ_JSON_BOOL,
+    VQ_JSON_NUMBER,
+    VQ_JSON_STRING,
+    VQ_JSON_ARRAY,
+    VQ_JSON_OBJECT
+};
 
 /*
  * Parses size bytes (need not be NUL-terminated) of RFC 8259 JSON; a leading byte order mark is

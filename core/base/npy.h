@@ -13,8 +13,19 @@
 
 #define VQ_NPY_MAX_RANK 8
 
-enum vq_npy_type { VQ_NPY_F32, VQ_NPY_F64, VQ_NPY_F16, VQ_NPY_I32, VQ_NPY_I64, VQ_NPY_I16,
-                   VQ_NPY_U16, VQ_NPY_I8, VQ_NPY_U8, VQ_NPY_U32, VQ_NPY_U64 };
+enum vq_npy_type {
+    VQ_NPY_F32,
+    VQ_NPY_F64,
+    VQ_NPY_F16,
+    VQ_NPY_I32,
+    VQ_NPY_I64,
+    VQ_NPY_I16,
+    VQ_NPY_U16,
+    VQ_NPY_I8,
+    VQ_NPY_U8,
+    VQ_NPY_U32,
+    VQ_NPY_U64
+};
 
 struct vq_npy {
     enum vq_npy_type type;
@@ -28,7 +39,7 @@ struct vq_npy {
  * before anything is allocated); VQ_EUNSUPPORTED: an array, but not one of ours. Messages begin
  * with the path. */
 enum vq_status vq_npy_read(struct vq_npy *out, const char *path, struct vq_err *err);
-void vq_npy_release(struct vq_npy *a); /* a may be zeroed; leaves it zeroed */
+void vq_npy_release(struct vq_npy *a);               /* a may be zeroed; leaves it zeroed */
 const char *vq_npy_type_name(enum vq_npy_type type); /* "float32", "int32", ... */
 size_t vq_npy_type_size(enum vq_npy_type type);
 
