@@ -66,6 +66,10 @@ static const char *completes_a_file_name(struct terminal *t)
     fclose(f);
     term_send(t, "source ~/two\t\r");
     WANT(term_expect(t, "default"), "the completed script did not run");
+    term_send(t, "source ~/two\\ wo\t\r");
+    WANT(term_expect(t, "default"), "an escaped blank stops completion");
+    term_send(t, "source \"~/tw\t");
+    WANT(term_expect(t, "\"~/two words.vqsh\""), "an open quote stops completion");
     return NULL;
 }
 
@@ -82,6 +86,37 @@ static const char *interrupt_clears_the_line(struct terminal *t)
     WANT(term_absent(t, "Segmentation", 200), "Ctrl-C ended the shell");
     term_send(t, "!echo al''ive\r");
     WANT(term_expect(t, "alive"), "the shell does not go on after Ctrl-C");
+    return NULL;
+}
+
+#define LOAD "load samples/models/text-small.safetensors\r"
+
+static const char *interrupt_stops_a_command(struct terminal *t)
+{
+    term_send(t, LOAD);
+    WANT(term_expect(t, "vqsh text-small@0> "), "the prompt does not show the model");
+    for (int i = 0; i < 3; i++) {
+        term_send(t, "sample --length 100M --seed 1\r");
+        WANT(term_expect(t, "\r\n"), "the command did not start");
+        WANT(term_absent(t, "interrupted", 300), "the command ended by itself");
+        term_send(t, "\x03");
+        WANT(term_expect(t, "sample: interrupted"), "Ctrl-C did not stop the command");
+        WANT(term_expect(t, "vqsh text-small@0> "), "no prompt after the interrupted command");
+    }
+    term_send(t, "feed --text abc\r");
+    WANT(term_expect(t, "vqsh text-small@4> "), "the prompt does not show the position");
+    return NULL;
+}
+
+static const char *stopping_and_going_on(struct terminal *t)
+{
+    term_send(t, "show se");
+    WANT(term_expect(t, "show se"), "typing is not echoed");
+    kill(t->pid, SIGSTOP);
+    kill(t->pid, SIGCONT);
+    WANT(term_expect(t, "show se"), "the line is not drawn again");
+    term_send(t, "ed\r");
+    WANT(term_expect(t, "random"), "the line was lost");
     return NULL;
 }
 
@@ -359,6 +394,8 @@ static const struct pty_case cases[] = {
     {"completes_a_choice", completes_a_choice, {0}, true},
     {"completes_a_file_name", completes_a_file_name, {0}, true},
     {"interrupt_clears_the_line", interrupt_clears_the_line, {0}, false},
+    {"interrupt_stops_a_command", interrupt_stops_a_command, {0}, false},
+    {"stopping_and_going_on", stopping_and_going_on, {0}, true},
     {"end_of_file_leaves", end_of_file_leaves, {0}, false},
     {"failure_does_not_decide_the_status", failure_does_not_decide_the_status, {0}, false},
     {"quit_gives_the_status", quit_gives_the_status, {0}, false},
