@@ -38,6 +38,7 @@
     X(attn)                                                                                        \
     X(export)                                                                                      \
     X(plot)                                                                                        \
+    X(vocab)                                                                                       \
     X(runs)                                                                                        \
     X(run)                                                                                         \
     X(sql)                                                                                         \

@@ -5,6 +5,7 @@ extern "C" {
 }
 
 #include <sentencepiece_processor.h>
+#include <sentencepiece_trainer.h>
 
 #include <cstring>
 #include <exception>
@@ -37,13 +38,48 @@ vq_status no_memory(vq_err *err)
     return vq_fail(err, VQ_ENOMEM, "SentencePiece: out of memory");
 }
 
+void silence()
+{
+    if (sentencepiece::logging::SetMinLogLevel)
+        sentencepiece::logging::SetMinLogLevel(log_nothing);
+}
+
+/* The caller's lines as the library wants them. */
+class Lines : public sentencepiece::SentenceIterator
+{
+  public:
+    explicit Lines(const vq_spm_training *t) : training(t) { Next(); }
+    bool done() const override { return ended; }
+    void Next() override
+    {
+        const char *text;
+        size_t n;
+        ended = !training->next(training->ud, &text, &n);
+        if (!ended)
+            line.assign(text, n);
+    }
+    const std::string &value() const override { return line; }
+    sentencepiece::util::Status status() const override { return {}; }
+
+  private:
+    const vq_spm_training *training;
+    std::string line;
+    bool ended = false;
+};
+
+/* The library says where in its own source it gave up; what a person can use comes after that. */
+const char *reason_of(const sentencepiece::util::Status &status)
+{
+    const char *message = status.error_message(), *end = strstr(message, "] ");
+    return end && end[2] ? end + 2 : message;
+}
+
 } // namespace
 
 vq_status vq_spm_open(vq_spm **out, const void *model, size_t size, vq_err *err)
 try {
     *out = nullptr;
-    if (sentencepiece::logging::SetMinLogLevel)
-        sentencepiece::logging::SetMinLogLevel(log_nothing);
+    silence();
     std::string copy(static_cast<const char *>(model), size);
     auto m = std::make_unique<vq_spm>();
     auto status = m->processor.LoadFromSerializedProto(copy);
@@ -119,6 +155,39 @@ try {
         list[i] = found[i];
     *ids = list;
     *n = found.size();
+    return VQ_OK;
+} catch (const std::bad_alloc &) {
+    return no_memory(err);
+} catch (const std::exception &e) {
+    return vq_fail(err, VQ_EINVAL, "SentencePiece: %s", e.what());
+}
+
+vq_status vq_spm_train(const vq_spm_training *t, char **model, size_t *size, vq_err *err)
+try {
+    *model = nullptr;
+    *size = 0;
+    silence();
+    Lines lines(t);
+    if (lines.done())
+        return vq_fail(err, VQ_EINVAL, "there is no text to make pieces from");
+    std::string made;
+    auto status = sentencepiece::SentencePieceTrainer::Train(
+        {{"vocab_size", std::to_string(t->size)},
+         {"model_type", t->type},
+         {"character_coverage", std::to_string(t->coverage)},
+         {"max_sentence_length", std::to_string(t->longest)},
+         {"pad_id", "0"},
+         {"eos_id", "1"},
+         {"unk_id", "2"},
+         {"bos_id", "-1"}},
+        &lines, &made);
+    if (!status.ok())
+        return vq_fail(err, VQ_EINVAL, "SentencePiece: %s", reason_of(status));
+    *model = static_cast<char *>(vq_alloc(made.size(), 1));
+    if (!*model)
+        return no_memory(err);
+    memcpy(*model, made.data(), made.size());
+    *size = made.size();
     return VQ_OK;
 } catch (const std::bad_alloc &) {
     return no_memory(err);

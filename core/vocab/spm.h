@@ -42,6 +42,22 @@ bool vq_spm_drops_first_space(const struct vq_spm *m);
 enum vq_status vq_spm_encode(const struct vq_spm *m, const char *text, size_t size, int32_t **ids,
                              size_t *n, struct vq_err *err);
 
+/* What a new model is made from, and its kind. */
+struct vq_spm_training {
+    int size;         /* pieces, the three special ones included */
+    const char *type; /* "bpe" or "unigram" */
+    double coverage;  /* of characters, up to 1 */
+    size_t longest;   /* bytes of a line; longer ones are left out */
+    /* The next line without its end mark, valid UTF-8, borrowed until the next call; false at the
+     * end. */
+    bool (*next)(void *ud, const char **line, size_t *n);
+    void *ud;
+};
+/* Trains with pad 0, eos 1, unk 2 and no bos. *model is the serialised model, the caller's to
+ * free. VQ_EINVAL with the library's reason when the lines do not yield so many pieces. */
+enum vq_status vq_spm_train(const struct vq_spm_training *t, char **model, size_t *size,
+                            struct vq_err *err);
+
 #ifdef __cplusplus
 }
 #endif
