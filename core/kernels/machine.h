@@ -7,10 +7,18 @@
 
 #include "core/base/err.h"
 #include "core/base/pool.h"
+#include "core/kernels/gemm.h"
 
 /* Bytes per second that the pool's threads read together from memory, the best of a few passes over
  * a buffer too large for caches (256 MB, freed again); takes some 0.1 s. VQ_ENOMEM. */
 enum vq_status vq_machine_read_bandwidth(double *bytes_per_second, struct vq_pool *pool,
                                          struct vq_err *err);
+
+/* Operations (multiply-adds times two) per second of float32 matrix products that the pool's
+ * threads reach together, each on square matrices of its own, with whichever back-end is fastest
+ * here
+ * (*backend, static): the best of a few passes, some 0.2 s. VQ_ENOMEM. */
+enum vq_status vq_machine_sgemm_rate(double *flops_per_second, const char **backend,
+                                     struct vq_pool *pool, struct vq_err *err);
 
 #endif
