@@ -178,6 +178,7 @@ static enum sh_rc run(struct sh *sh, const char *text, size_t size, const char *
     const char *outer_text = sh->text;
     size_t outer_size = sh->text_size;
     const struct sh_cmd *outer_cmd = sh->cmd;
+    const struct sh_words *outer_words = sh->words;
     struct sh_source outer = sh->source;
     struct sh_splitter s;
     enum sh_rc result = SH_OK;
@@ -185,6 +186,7 @@ static enum sh_rc run(struct sh *sh, const char *text, size_t size, const char *
     sh->text = text;
     sh->text_size = size;
     sh->cmd = NULL;
+    sh->words = NULL;
     sh->source.name = name;
     sh_splitter_init(&s, text, size);
     while (more) {
@@ -194,6 +196,7 @@ static enum sh_rc run(struct sh *sh, const char *text, size_t size, const char *
     sh->text = outer_text;
     sh->text_size = outer_size;
     sh->cmd = outer_cmd;
+    sh->words = outer_words;
     sh->source = outer;
     return result;
 }

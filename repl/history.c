@@ -180,17 +180,17 @@ bool sh_history_add(struct sh *sh, const char *text)
     return !again;
 }
 
-/* Writes the last `limit` entries over the file, which is locked and open as fd. */
+/* Writes the last `limit` entries over the file, which is locked and open as fd. They are a part of
+ * what it holds, so it is cut only after they are written: a crash between loses none. */
 static void rewrite(int fd, size_t limit)
 {
     struct vq_text all = {0};
     size_t first = n_entries > limit ? n_entries - limit : 0;
     for (size_t i = first; i < n_entries; i++)
         encode(entries[i], &all);
-    if (!all.failed && !ftruncate(fd, 0) && all.len) {
-        ssize_t put = pwrite(fd, all.data, all.len, 0);
-        (void)put;
-    }
+    ssize_t put = all.len && !all.failed ? pwrite(fd, all.data, all.len, 0) : 0;
+    if (!all.failed && put == (ssize_t)all.len && ftruncate(fd, put))
+        put = -1;
     vq_text_release(&all);
 }
 

@@ -36,15 +36,19 @@ static void say(struct sh *sh, const char *kind, const char *msg)
     vq_text_release(&line);
 }
 
-/* The line of the source that holds byte `at`, and a caret under that byte. */
+/* The line of the running command (else of the text) that holds byte `at`, and a caret under that
+ * byte. */
 static void point(struct sh *sh, size_t at)
 {
     const char *text = sh->text;
+    const struct sh_words *w = sh->words;
+    bool inside = w && at >= w->start && at <= w->end;
+    size_t first = inside ? w->start : 0, last = inside ? w->end : sh->text_size;
     size_t begin = at, end = at;
     struct vq_text line = {0}, before = {0};
-    while (begin > 0 && text[begin - 1] != '\n')
+    while (begin > first && text[begin - 1] != '\n')
         begin--;
-    while (end < sh->text_size && text[end] != '\n')
+    while (end < last && text[end] != '\n')
         end++;
     while (end > at && strchr(" \t\r", text[end - 1]))
         end--;

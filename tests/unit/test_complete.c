@@ -126,6 +126,33 @@ static void files(void **state)
     assert_int_equal(system(line), 0);
 }
 
+/* What only a loaded model can tell. */
+static void models(void **state)
+{
+    (void)state;
+    struct shell s;
+    shell_open(&s);
+    check(&s, "load --preset enw", "enwik8", 14);
+    check(&s, "load --preset=enw", "--preset=enwik8", 5);
+    check(&s, "load x --weights b", "bf16", 17);
+    check(&s, "load x --set n_h", "n_head=", 13);
+    check(&s, "load x --set optimizer=adam", "optimizer=adamw", 13);
+    check(&s, "tensors tr", "", 8);
+    check(&s, "codebook 0", "", 9);
+    assert_int_equal(shell_run(&s, "load samples/models/text-small.safetensors"), SH_OK);
+    assert_int_equal(shell_run(&s, "load samples/models/text-small.safetensors; set format plain"),
+                     SH_OK);
+    check(&s, "use te", "text-small text-small-2", 4);
+    check(&s, "tensors transformer_layers_1/",
+          "transformer_layers_1/scanned_attn1/ transformer_layers_1/scanned_attn2/", 8);
+    check(&s, "tensors transformer_layers_1.scanned_attn2.res",
+          "transformer_layers_1.scanned_attn2.res_proj/", 8);
+    check(&s, "codebook 0.", "0.1 0.2", 9);
+    check(&s, "codebook 0.1,2.", "0.1,2.1 0.1,2.2", 9);
+    check(&s, "codebook 1.1:", "1.1:0", 9);
+    shell_close(&s);
+}
+
 /* Every command that is shown completes itself. */
 static void commands(void **state)
 {
@@ -158,8 +185,9 @@ static void command(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(words), cmocka_unit_test(options),  cmocka_unit_test(values),
-        cmocka_unit_test(files), cmocka_unit_test(commands), cmocka_unit_test(command),
+        cmocka_unit_test(words),   cmocka_unit_test(options),  cmocka_unit_test(values),
+        cmocka_unit_test(files),   cmocka_unit_test(commands), cmocka_unit_test(models),
+        cmocka_unit_test(command),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
