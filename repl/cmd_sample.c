@@ -93,8 +93,7 @@ static enum vq_status begin(struct sh_sampling *s, struct vq_session **out, stru
     const struct vq_engine *e = sh_model_engine(s->sh, s->m, err);
     if (!e)
         return err->code;
-    bool go_on = sh_opt_flag(s->args, "continue") && sh_model_position(s->m) > 0;
-    if (go_on)
+    if (s->go_on)
         status = vq_session_fork(&one, s->m->session, 1, err);
     else if ((status = vq_session_new(&one, e, 1, err)) == VQ_OK)
         status = vq_session_feed(one, &eos, 1, 1, &o, err);
@@ -127,8 +126,6 @@ static enum vq_status draw(struct sh_sampling *s, struct vq_err *err)
                                           .ud = s,
                                           .token = take_token};
     enum vq_status status = begin(s, &session, err);
-    if (s->image)
-        s->length = s->length < SH_IMAGE_BYTES - s->given ? s->length : SH_IMAGE_BYTES - s->given;
     s->start = sh_now();
     if (status == VQ_OK)
         status = vq_generate(session, &o, err);
@@ -188,8 +185,10 @@ static void print_texts(struct sh_sampling *s)
 static enum sh_rc list_samples(struct sh_sampling *s, const char *sheet)
 {
     struct sh *sh = s->sh;
-    sh_list(sh, s->image ? "index tokens seed path nats sheet run"
+    sh_list(sh, s->image ? "index tokens seed path text nats sheet run"
                          : "index tokens seed path text nats run");
+    if (s->image)
+        sh_columns_hidden(sh, "text");
     for (size_t b = 0; b < s->n; b++) {
         const struct sh_drawn *d = &s->drawn[b];
         sh_row(sh);
@@ -308,6 +307,8 @@ static enum sh_rc check_options(struct sh *sh, const struct sh_args *a, const st
         return sh_bad_arg(sh, 0, "this model paints: give --prompt-image FILE");
     if (!image && sh_opt_given(a, "prompt-image"))
         return sh_bad_arg(sh, sh_opt_word(a, "prompt-image"), "this model writes: give --prompt");
+    if (sh_opt_given(a, "prompt-image") && sh_opt_flag(a, "continue"))
+        return sh_bad_arg(sh, sh_opt_word(a, "continue"), "give --continue or --prompt-image");
     return SH_OK;
 }
 
@@ -353,7 +354,10 @@ static enum sh_rc run_sample(struct sh *sh, const struct sh_args *a)
                                          : TEXT_LENGTH;
     s.seed = sh_seed(sh, sh_opt_seed(a, "seed"));
     s.stream = s.n == 1 && !s.image && sh_out_is_text(sh);
+    s.go_on = sh_opt_flag(a, "continue") && sh_model_position(m) > 0;
     set_sampler(&s);
+    if (s.image && sh_image_plan(&s, &err) != VQ_OK)
+        return sh_fail(sh, &err);
     begin_run(&s);
     enum vq_status status = reserve(&s, &err);
     if (status == VQ_OK)
@@ -416,7 +420,7 @@ static const struct sh_opt sample_opts[] = {
      .kind = SH_INT,
      .def = "32",
      .min = 0,
-     .max = SH_IMAGE_SIDE,
+     .max = SH_IMAGE_SIDE - 1,
      .help = "rows of --prompt-image that are given"},
     {.name = "continue", .kind = SH_FLAG, .help = "go on from the state that `feed` made"},
     {.name = "out",

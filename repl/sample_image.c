@@ -12,22 +12,71 @@
 #include "repl/runlog.h"
 #include "repl/sampling.h"
 #include "repl/terminal.h"
+#include "repl/tracked.h"
 #include "viz/sheet.h"
 
 #define SHEET_ZOOM 3
+
+/* The picture that the session holds so far, without the eos before it. */
+static enum vq_status fed_picture(struct sh_sampling *s, struct sh_history *h, struct vq_err *err)
+{
+    enum vq_status status = sh_history(s->m, h, err);
+    if (status == VQ_OK && h->n > 0 && h->tokens[0] == VQ_EOS) {
+        h->tokens++;
+        h->n--;
+    }
+    if (status == VQ_OK && h->n >= SH_IMAGE_BYTES)
+        status = vq_fail(err, VQ_EINVAL,
+                         "the picture that was fed is whole: nothing is left of it "
+                         "to paint; reset first");
+    return status;
+}
+
+enum vq_status sh_image_plan(struct sh_sampling *s, struct vq_err *err)
+{
+    struct sh_history h;
+    if (s->go_on) {
+        enum vq_status status = fed_picture(s, &h, err);
+        if (status != VQ_OK)
+            return status;
+        s->given = h.n;
+    } else if (sh_opt_given(s->args, "prompt-image")) {
+        s->given = (size_t)sh_opt_int(s->args, "rows") * SH_IMAGE_ROW;
+    }
+    if (s->length > SH_IMAGE_BYTES - s->given)
+        s->length = SH_IMAGE_BYTES - s->given;
+    return VQ_OK;
+}
+
+static void put_byte(struct sh_drawn *d, size_t at, int32_t id)
+{
+    if (at < SH_IMAGE_BYTES && id >= VQ_N_SPECIAL)
+        d->rgb[at] = (uint8_t)(id - VQ_N_SPECIAL);
+}
+
+static enum vq_status give_fed(struct sh_sampling *s, struct vq_err *err)
+{
+    struct sh_history h;
+    enum vq_status status = fed_picture(s, &h, err);
+    for (size_t b = 0; status == VQ_OK && b < s->n; b++)
+        for (size_t i = 0; i < s->given; i++)
+            put_byte(&s->drawn[b], i, h.tokens[i]);
+    return status;
+}
 
 enum vq_status sh_image_prompt(struct sh_sampling *s, int32_t **ids, size_t *n, struct vq_err *err)
 {
     uint8_t *rgb;
     *ids = NULL;
     *n = 0;
+    if (s->go_on)
+        return give_fed(s, err);
     if (!sh_opt_given(s->args, "prompt-image"))
         return VQ_OK;
     enum vq_status status =
         vq_image_load_square(sh_opt_text(s->args, "prompt-image"), SH_IMAGE_SIDE, &rgb, err);
     if (status != VQ_OK)
         return status;
-    s->given = (size_t)sh_opt_int(s->args, "rows") * SH_IMAGE_ROW;
     for (size_t b = 0; b < s->n; b++)
         memcpy(s->drawn[b].rgb, rgb, s->given);
     status = vq_vocab_encode(s->vocab, (const char *)rgb, s->given, ids, n, err);
@@ -63,8 +112,7 @@ static void show_rows(struct sh_sampling *s, size_t rows)
 void sh_image_put(struct sh_sampling *s, size_t b, int32_t id)
 {
     size_t at = s->given + s->drawn[b].n;
-    if (at < SH_IMAGE_BYTES && id >= VQ_N_SPECIAL)
-        s->drawn[b].rgb[at] = (uint8_t)(id - VQ_N_SPECIAL);
+    put_byte(&s->drawn[b], at, id);
     if (b + 1 == s->n && (at + 1) % SH_IMAGE_ROW == 0)
         show_rows(s, (at + 1) / SH_IMAGE_ROW);
 }

@@ -31,7 +31,8 @@ struct sh_sampling {
     const struct sh_args *args;
     bool image, stream;
     size_t n, length;
-    size_t given; /* bytes of the picture that the prompt fixed */
+    bool go_on;   /* from the session's state (--continue) */
+    size_t given; /* bytes of the picture that the prompt or the session fixed */
     uint64_t seed;
     struct vq_sampler sampler;
     struct sh_drawn *drawn; /* [n] */
@@ -42,8 +43,10 @@ struct sh_sampling {
     size_t steps;           /* drawn by the first sequence */
 };
 
-/* Fixes the first rows of all pictures to those of --prompt-image (when given); *ids are the tokens
- * to feed after eos, the caller's to free, NULL and 0 without a prompt. */
+/* Finds how much of the pictures is given, and shortens s->length to what is left of them. */
+enum vq_status sh_image_plan(struct sh_sampling *s, struct vq_err *err);
+/* Fills in what is given: the first rows of --prompt-image, or what the session was fed; *ids are
+ * the tokens to feed after eos, the caller's to free, NULL and 0 without a prompt. */
 enum vq_status sh_image_prompt(struct sh_sampling *s, int32_t **ids, size_t *n, struct vq_err *err);
 /* Takes the next byte of picture b, and shows rows that have become whole. */
 void sh_image_put(struct sh_sampling *s, size_t b, int32_t id);
