@@ -1,16 +1,17 @@
 /*
  * The command table. To add a command:
  *
- *   1. In repl/cmd_FAMILY.c write `static enum sh_rc run_X(struct sh *sh, const struct sh_args
- * *a)`: arguments and options come through opt.h, results go out through out.h, failures return
- *      sh_fail() / sh_failf() / sh_bad_arg(), long work passes sh_cancel(sh) on.
- *   2. Below it `const struct sh_cmd cmd_X = {.name = "x", .group = ..., .run = run_X}` (cmds.h),
- *      with a summary of at most 72 characters and examples that run.
- *   3. Here, one line in DECLARATIONS and one in the table. Help, usage errors, completion, the
- *      README's list and the table tests follow from the row by themselves.
- *   4. A golden transcript in tests/repl/ for what it prints.
+ *   1. In repl/cmd_FAMILY.c write its handler, `static enum sh_rc run_x(struct sh *, const struct
+ *      sh_args *)`. Arguments come through opt.h, results go out through out.h, failures return
+ *      sh_fail(), sh_failf() or sh_bad_arg(), and long work passes sh_cancel(sh) on.
+ *   2. Below it write its row, `const struct sh_cmd cmd_x = {.name = "x", ..., .run = run_x};`
+ *      (cmds.h): group, usage, summary, options, what it needs, examples.
+ *   3. Here, add X(x) to COMMANDS. Dispatch, help, usage errors, completion, the README's list and
+ *      the tests of the table follow from the row by themselves.
+ *   4. Add a transcript of what it prints to tests/repl/.
  *
- * test_opt checks every row: summary, group, examples that parse, defaults that are legal.
+ * test_opt reads every row: a summary of at most 72 characters, a group of the list below, options
+ * with help and legal defaults, examples that parse on the shipped model.
  */
 #include "repl/cmds.h"
 
