@@ -21,13 +21,14 @@
 #include "repl/out.h"
 #include "repl/runlog.h"
 #include "repl/signals.h"
+#include "repl/split.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_PIPE = 128 + SIGPIPE };
 
 struct options {
     const char **commands; /* of -c, in order */
     size_t n_command;
-    const char *db, *format, *threads, *seed, *color;
+    const char *load, *db, *format, *threads, *seed, *color;
     bool no_log, keep_going, no_init, quiet;
 };
 
@@ -37,6 +38,7 @@ static const char usage[] =
     "input that is no terminal it runs commands and leaves.\n"
     "\n"
     "  -c COMMANDS     run COMMANDS and leave; may be repeated\n"
+    "  --load PATH     open a model first, as `load PATH` does\n"
     "  --db FILE       run database (default $VQSH_DB, else ~/.local/share/vqsh/runs.db)\n"
     "  --no-log        record nothing in this session\n"
     "  --format F      " SH_FORMAT_CHOICES "\n"
@@ -53,7 +55,8 @@ static const char usage[] =
     "130 interrupted.\n";
 
 enum {
-    OPT_DB = 256,
+    OPT_LOAD = 256,
+    OPT_DB,
     OPT_NO_LOG,
     OPT_FORMAT,
     OPT_THREADS,
@@ -67,6 +70,7 @@ enum {
 };
 
 static const struct option long_options[] = {
+    {"load", required_argument, NULL, OPT_LOAD},
     {"db", required_argument, NULL, OPT_DB},
     {"no-log", no_argument, NULL, OPT_NO_LOG},
     {"format", required_argument, NULL, OPT_FORMAT},
@@ -97,6 +101,9 @@ static int take_option(struct options *o, int c)
     switch (c) {
     case 'c':
         o->commands[o->n_command++] = optarg;
+        return -1;
+    case OPT_LOAD:
+        o->load = optarg;
         return -1;
     case OPT_DB:
         o->db = optarg;
@@ -183,12 +190,28 @@ static void read_init(struct sh *sh)
     vq_text_release(&path);
 }
 
+/* The command that --load stands for. */
+static void load_first(struct sh *sh, const char *path)
+{
+    struct vq_text command = {0};
+    if (!path)
+        return;
+    vq_text_puts(&command, "load ");
+    sh_split_quote(path, strlen(path), &command);
+    if (!command.failed)
+        sh_exec_text(sh, command.data, command.len, NULL);
+    vq_text_release(&command);
+}
+
 /* Reads and runs inputs until the end of them. */
-static void interact(struct sh *sh)
+static void interact(struct sh *sh, const char *load)
 {
     char *text;
     sh_line_open(sh);
     sh_note(sh, "vqsh " VQSH_VERSION ". help lists the commands, Ctrl-D leaves.");
+    sh_signals_command(true);
+    load_first(sh, load);
+    sh_signals_command(false);
     while (!sh->stop && !sh_signals_ending()) {
         enum sh_line got = sh_line_read(sh, &text);
         if (got == SH_LINE_EOF)
@@ -206,13 +229,14 @@ static void interact(struct sh *sh)
 static void batch(struct sh *sh, const struct options *o, char **scripts, int n_script)
 {
     sh_signals_command(true);
+    load_first(sh, o->load);
     for (size_t i = 0; i < o->n_command && !sh->stop && (!sh->failed || sh->keep_going); i++)
         sh_exec_text(sh, o->commands[i], strlen(o->commands[i]), NULL);
     for (int i = 0; i < n_script && !sh->stop && (!sh->failed || sh->keep_going); i++) {
         if (sh_exec_file(sh, scripts[i]) != SH_OK)
             sh->failed = true;
     }
-    if (!o->n_command && !n_script)
+    if (!o->n_command && !n_script && (!sh->failed || sh->keep_going))
         sh_exec_file(sh, "-");
 }
 
@@ -255,7 +279,7 @@ static int run(struct sh *sh, const struct options *o, char **scripts, int n_scr
     if (sh->interactive && !o->no_init)
         read_init(sh);
     if (sh->interactive)
-        interact(sh);
+        interact(sh, o->load);
     else
         batch(sh, o, scripts, n_script);
     if (sh_out_redirect(sh, NULL, NULL) || sh_out_finish(sh, SH_OK) != SH_OK)
