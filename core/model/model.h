@@ -40,6 +40,11 @@ const char *vq_model_note(const struct vq_model *m);
 /* The file that gave the configuration, or "". */
 const char *vq_model_config_path(const struct vq_model *m);
 
+/* The settings of a model that is yet to be made: preset, then config_path, then `set`, as opening
+ * does it, with no file looked for. Errors name the setting, and the file where there is one. */
+enum vq_status vq_settings_open(struct vq_settings *out, const struct vq_model_options *options,
+                                struct vq_err *err);
+
 /* One parameter that a configuration calls for. */
 struct vq_param_spec {
     char name[96];

@@ -242,3 +242,22 @@ enum vq_status vq_model_configure(struct vq_model *m, const struct vq_model_opti
     }
     return write_note(m, preset && !o->preset, err);
 }
+
+enum vq_status vq_settings_open(struct vq_settings *out, const struct vq_model_options *o,
+                                struct vq_err *err)
+{
+    struct vq_model m = {0};
+    vq_settings_default(&m.settings);
+    enum vq_status st = o->preset ? vq_settings_preset(&m.settings, o->preset, err) : VQ_OK;
+    if (!st && o->config_path)
+        st = apply_file(&m, o->config_path, err);
+    if (!st)
+        st = apply_set(&m, o->set, o->n_set, err);
+    if (!st)
+        st = vq_config_check(&m.settings.v, err);
+    if (!st)
+        default_vocab(&m.settings);
+    *out = m.settings;
+    free(m.config_path);
+    return st;
+}
