@@ -1,10 +1,12 @@
 /*
  * The command sample: texts to the screen, pictures to PNG files (sample_image.c).
  */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/base/file.h"
 #include "core/base/mem.h"
@@ -57,6 +59,14 @@ static void show_progress(struct sh_sampling *s)
                     rate, left);
 }
 
+/* What one id adds to a text: its bytes, or where ids have none its number. */
+static size_t text_of(const struct sh_sampling *s, size_t index, int32_t id, char *buf, size_t len)
+{
+    if (vq_vocab_is_text(s->vocab))
+        return vq_vocab_bytes(s->vocab, id, buf, len);
+    return (size_t)snprintf(buf, len, "%s%d", index ? " " : "", (int)id);
+}
+
 static enum vq_status take_token(void *ud, int b, size_t index, int32_t id, double nats,
                                  struct vq_err *err)
 {
@@ -66,7 +76,7 @@ static enum vq_status take_token(void *ud, int b, size_t index, int32_t id, doub
     if (s->image) {
         sh_image_put(s, (size_t)b, id);
     } else {
-        size_t n = vq_vocab_bytes(s->vocab, id, bytes, sizeof(bytes));
+        size_t n = text_of(s, index, id, bytes, sizeof(bytes));
         vq_text_put(&d->text, bytes, n);
         if (d->text.failed)
             return vq_nomem(err, "text", d->text.len + n, 1);
@@ -292,6 +302,21 @@ static void set_sampler(struct sh_sampling *s)
     s->sampler.first_id = s->image ? VQ_N_SPECIAL : 0;
 }
 
+/* Before hours of drawing: is there a folder that files can go to? */
+static enum sh_rc check_out(struct sh *sh, const struct sh_args *a)
+{
+    const char *out = sh_opt_text(a, "out"), *slash = strrchr(out, '/');
+    char *folder = slash ? vq_strndup(out, (size_t)(slash - out) + 1) : vq_strdup(".");
+    enum sh_rc rc = SH_OK;
+    if (!folder)
+        rc = sh_failf(sh, "out of memory");
+    else if (access(folder, W_OK | X_OK) != 0)
+        rc = sh_bad_arg(sh, sh_opt_word(a, "out"), "cannot write in %s: %s", folder,
+                        strerror(errno));
+    free(folder);
+    return rc;
+}
+
 /* Options that make no sense for this model or together. */
 static enum sh_rc check_options(struct sh *sh, const struct sh_args *a, const struct vq_vocab *v)
 {
@@ -309,7 +334,7 @@ static enum sh_rc check_options(struct sh *sh, const struct sh_args *a, const st
         return sh_bad_arg(sh, sh_opt_word(a, "prompt-image"), "this model writes: give --prompt");
     if (sh_opt_given(a, "prompt-image") && sh_opt_flag(a, "continue"))
         return sh_bad_arg(sh, sh_opt_word(a, "continue"), "give --continue or --prompt-image");
-    return SH_OK;
+    return sh_opt_given(a, "out") ? check_out(sh, a) : SH_OK;
 }
 
 /* All that the outcome depends on beside the model, for the run's record. */
