@@ -58,6 +58,9 @@ sh_tests := $(patsubst %,$(BUILD)/tests/test_%,split opt complete out)
 pty_bin  := $(BUILD)/tests/pty/pty_test
 tool_bin := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(wildcard tests/tools/*.c))
 
+# One short line for each step; V=1 shows the commands.
+say = $(if $(V),,@printf '  %-4s%s\n' $(1) $@;)
+
 .PHONY: all run test check setup install uninstall clean help lint FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -69,7 +72,7 @@ vqsh: $(BUILD)/vqsh FORCE
 	@cmp -s $< $@ || { cp -f $< $@.tmp && mv -f $@.tmp $@; }
 
 $(BUILD)/vqsh: $(BUILD)/repl/main.o $(libs) $(BUILD)/flags
-	$(CC) $(LDFLAGS) -o $@ $< $(libs) $(READLINE_LIBS) $(LDLIBS)
+	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $< $(libs) $(READLINE_LIBS) $(LDLIBS)
 
 # The shell but for main(), so that tests can link it.
 $(BUILD)/libsh.a: $(filter-out %/main.o,$(repl_obj))
@@ -89,10 +92,10 @@ $(BUILD)/core/kernels/%.o: private OPT := -O3 -fno-math-errno -fno-trapping-math
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(WARN_C) $(KERNEL) -MMD -MP -c -o $@ $<
+	$(call say,CC)$(CC) $(CPPFLAGS) $(CFLAGS) $(WARN_C) $(KERNEL) -MMD -MP -c -o $@ $<
 $(BUILD)/%.o: %.cc $(BUILD)/flags
 	@mkdir -p $(@D)
-	$(CXX) $(CPPFLAGS) $(CXXFLAGS) $(WARN) -MMD -MP -c -o $@ $<
+	$(call say,CXX)$(CXX) $(CPPFLAGS) $(CXXFLAGS) $(WARN) -MMD -MP -c -o $@ $<
 
 # Rewritten only when it changes, so a change of flags rebuilds and nothing else does.
 $(BUILD)/flags: FORCE
@@ -101,14 +104,14 @@ $(BUILD)/flags: FORCE
 	 echo '$(CC) $(CXX) $(CPPFLAGS) $(CFLAGS) $(CXXFLAGS) $(WARN_C) $(LDFLAGS) $(LDLIBS)' > $@
 
 $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/libcore.a $(BUILD)/libviz.a
-	$(CC) $(LDFLAGS) -o $@ $< $(BUILD)/libviz.a $(BUILD)/libcore.a $(call pkg,--libs,cmocka,-lcmocka) $(LDLIBS)
+	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $< $(BUILD)/libviz.a $(BUILD)/libcore.a $(call pkg,--libs,cmocka,-lcmocka) $(LDLIBS)
 # Tests of the shell itself.
 $(sh_tests): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(libs)
-	$(CC) $(LDFLAGS) -o $@ $< $(libs) $(call pkg,--libs,cmocka,-lcmocka) $(READLINE_LIBS) $(LDLIBS)
+	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $< $(libs) $(call pkg,--libs,cmocka,-lcmocka) $(READLINE_LIBS) $(LDLIBS)
 $(pty_bin): $(call objs,$(wildcard tests/pty/*.c))
-	$(CC) $(LDFLAGS) -o $@ $^ -lutil
+	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $^ -lutil
 $(BUILD)/tests/tools/%: $(BUILD)/tests/tools/%.o $(BUILD)/libcore.a $(BUILD)/libviz.a
-	$(CC) $(LDFLAGS) -o $@ $< $(BUILD)/libviz.a $(BUILD)/libcore.a $(LDLIBS) -lutil
+	$(call say,LD)$(CC) $(LDFLAGS) -o $@ $< $(BUILD)/libviz.a $(BUILD)/libcore.a $(LDLIBS) -lutil
 
 setup:
 	@./setup.sh build

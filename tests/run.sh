@@ -11,8 +11,10 @@ export BUILD UPDATE="${UPDATE:-}"
 cd "$(dirname "$0")/.."
 root=$(pwd)
 logs=$root/$BUILD/tests/logs
-rm -rf "$logs"
-mkdir -p "$logs"
+if [ "${1:-}" != --one ]; then
+    rm -rf "$logs"
+    mkdir -p "$logs"
+fi
 
 # What tests may depend on is pinned here and nowhere else.
 unset VQSH_DB VQSH_PAGER PAGER NO_COLOR COLORTERM XDG_DATA_HOME XDG_STATE_HOME XDG_CONFIG_HOME
