@@ -1,0 +1,249 @@
+/*
+ * A task is a block of c. It walks over slices of VQ_DEPTH inputs; in each it packs its part of
+ * both sides, transposing what lies the other way, and lets the tiles run over them: a panel of b
+ * stays in L1 while all rows of the block pass, which stay in L2 while all panels pass.
+ *
+ * With the OpenBLAS back-end only transposing is ours.
+ */
+#include "core/kernels/matmul.h"
+
+#include <string.h>
+
+#include "core/kernels/grad.h"
+#include "core/kernels/matmul_kernel.h"
+
+#define BLOCK       256 /* rows and columns of a task, at most; a multiple of VQ_PANEL */
+#define LEAST       64  /* and at least */
+#define TASKS       16  /* enough tasks to keep threads busy; blocks shrink towards LEAST for it */
+#define SERIAL_MACS 65536
+#define MAX_TILES   (BLOCK / 4 + 1)
+#define PACKED      (BLOCK * VQ_DEPTH / 2 * 3) /* floats of a packed: lanes are more than rows */
+
+static const struct vq_matmul_kernel *const kernels[] = {
+    &vq_matmul_portable,
+#if defined(__x86_64__)
+    &vq_matmul_avx2,
+    &vq_matmul_avx512,
+#endif
+};
+
+struct product {
+    const struct vq_gemm *g;
+    const struct vq_matmul_kernel *kernel; /* NULL: the back-end takes whole products only */
+    const struct vq_grad_vec *vec;
+    size_t M, N, K;
+    struct vq_matrix a, b;
+    float *c;
+    size_t ldc;
+    bool accumulate;
+    size_t row_blocks, col_blocks;
+};
+
+/* The part of c that a task makes, and the inputs it is summing over. */
+struct part {
+    size_t r, rows, n, cols, k, depth;
+};
+
+static size_t min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static size_t ceil_div(size_t a, size_t b)
+{
+    return a / b + (a % b != 0);
+}
+
+static const struct vq_matmul_kernel *kernel_of(const struct vq_gemm *g)
+{
+    for (size_t i = 0; i < sizeof(kernels) / sizeof(kernels[0]); i++)
+        if (!strcmp(kernels[i]->name, vq_gemm_name(g)))
+            return kernels[i];
+    return NULL;
+}
+
+/* Rows of `unit` floats, a constant at each call, so that a row is a move or two. */
+static inline __attribute__((always_inline)) void copy_units(float *dst, const float *src,
+                                                             size_t lds, size_t rows, size_t unit)
+{
+    for (size_t r = 0; r < rows; r++)
+        memcpy(dst + r * unit, src + r * lds, unit * sizeof(float));
+}
+
+static void copy_rows(float *dst, size_t ldd, const float *src, size_t lds, size_t rows,
+                      size_t cols)
+{
+    if (cols == VQ_PANEL && ldd == VQ_PANEL)
+        copy_units(dst, src, lds, rows, VQ_PANEL);
+    else if (cols == VQ_MAX_LANES && ldd == VQ_MAX_LANES)
+        copy_units(dst, src, lds, rows, VQ_MAX_LANES);
+    else
+        for (size_t r = 0; r < rows; r++)
+            memcpy(dst + r * ldd, src + r * lds, cols * sizeof(float));
+}
+
+/* b in panels of [depth, VQ_PANEL], the last one padded with zeros. */
+static void pack_b(const struct product *j, const struct part *p, float *dst)
+{
+    const struct vq_matrix *b = &j->b;
+    for (size_t n = 0; n < p->cols; n += VQ_PANEL, dst += p->depth * VQ_PANEL) {
+        size_t cols = min_size(VQ_PANEL, p->cols - n);
+        if (cols < VQ_PANEL)
+            memset(dst, 0, p->depth * VQ_PANEL * sizeof(float));
+        if (b->trans)
+            j->vec->transpose(dst, VQ_PANEL, b->at + (p->n + n) * b->ld + p->k, b->ld, cols,
+                              p->depth);
+        else
+            copy_rows(dst, VQ_PANEL, b->at + p->k * b->ld + p->n + n, b->ld, p->depth, cols);
+    }
+}
+
+/* Rows r.. of a as [depth, lanes]. Where the matrix goes on, whole lanes are taken, needed or not:
+ * they cost less than an odd number of them. */
+static void pack_a(const struct product *j, const struct part *p, size_t r, size_t rows, float *dst)
+{
+    const struct vq_matrix *a = &j->a;
+    size_t lanes = j->kernel->lanes, wide = r + lanes <= j->M ? lanes : rows;
+    if (a->trans)
+        copy_rows(dst, lanes, a->at + p->k * a->ld + r, a->ld, p->depth, wide);
+    else
+        j->vec->transpose(dst, lanes, a->at + r * a->ld + p->k, a->ld, wide, p->depth);
+}
+
+/* A tile where c has only `cols` of the panel's columns. */
+static void edge_tile(const struct vq_matmul_kernel *kernel, size_t rows, size_t depth,
+                      const float *a, const float *b, float *c, size_t ldc, size_t cols, bool fresh)
+{
+    _Alignas(64) float whole[VQ_MAX_LANES * VQ_PANEL] = {0};
+    if (!fresh)
+        copy_rows(whole, VQ_PANEL, c, ldc, rows, cols);
+    kernel->tile(rows, depth, a, b, whole, VQ_PANEL, fresh);
+    for (size_t r = 0; r < rows; r++)
+        memcpy(c + r * ldc, whole + r * VQ_PANEL, cols * sizeof(float));
+}
+
+/* All rows of the part by all of its panels, in tiles of nearly equal height. */
+static void multiply(const struct product *j, const struct part *p, float *a, float *b)
+{
+    const struct vq_matmul_kernel *kernel = j->kernel;
+    size_t tiles = ceil_div(p->rows, kernel->rows), step = p->depth * kernel->lanes;
+    bool fresh = p->k == 0 && !j->accumulate;
+    size_t start[MAX_TILES + 1];
+    pack_b(j, p, b);
+    for (size_t i = 0; i <= tiles; i++)
+        start[i] = p->rows * i / tiles;
+    for (size_t i = 0; i < tiles; i++)
+        pack_a(j, p, p->r + start[i], start[i + 1] - start[i], a + i * step);
+    for (size_t n = 0; n < p->cols; n += VQ_PANEL) {
+        size_t cols = p->cols - n;
+        for (size_t i = 0; i < tiles; i++) {
+            size_t rows = start[i + 1] - start[i];
+            float *c = j->c + (p->r + start[i]) * j->ldc + p->n + n;
+            if (cols < VQ_PANEL)
+                edge_tile(kernel, rows, p->depth, a + i * step, b + n * p->depth, c, j->ldc, cols,
+                          fresh);
+            else
+                kernel->tile(rows, p->depth, a + i * step, b + n * p->depth, c, j->ldc, fresh);
+        }
+    }
+}
+
+/* Where the back-end can read rows of m from (i, j) on: in place, or from a transposed copy. */
+static const float *plain(const struct product *j, const struct vq_matrix *m, size_t i, size_t rows,
+                          size_t k, size_t cols, float *copy, size_t *ld)
+{
+    *ld = m->trans ? BLOCK : m->ld;
+    if (!m->trans)
+        return m->at + i * m->ld + k;
+    j->vec->transpose(copy, BLOCK, m->at + k * m->ld + i, m->ld, cols, rows);
+    return copy;
+}
+
+static void multiply_plain(const struct product *j, const struct part *p, float *a, float *b)
+{
+    size_t lda, ldb;
+    const float *pa = plain(j, &j->a, p->r, p->rows, p->k, p->depth, a, &lda);
+    const float *pb = plain(j, &j->b, p->k, p->depth, p->n, p->cols, b, &ldb);
+    vq_gemm_nn(j->g, p->rows, p->cols, p->depth, pa, lda, pb, ldb, j->c + p->r * j->ldc + p->n,
+               j->ldc, p->k > 0 || j->accumulate);
+}
+
+/* Block i of n parts of `all`, in whole multiples of `unit`. */
+static size_t cut(size_t all, size_t unit, size_t i, size_t n)
+{
+    return min_size(ceil_div(all, unit) * i / n * unit, all);
+}
+
+static void product_task(void *ud, size_t task, int worker)
+{
+    (void)worker;
+    const struct product *j = ud;
+    _Alignas(64) float a[PACKED];
+    _Alignas(64) float b[VQ_DEPTH * BLOCK];
+    size_t rb = task % j->row_blocks, cb = task / j->row_blocks;
+    struct part p = {.r = cut(j->M, 1, rb, j->row_blocks),
+                     .n = cut(j->N, VQ_PANEL, cb, j->col_blocks)};
+    p.rows = cut(j->M, 1, rb + 1, j->row_blocks) - p.r;
+    p.cols = cut(j->N, VQ_PANEL, cb + 1, j->col_blocks) - p.n;
+    for (p.k = 0; p.k < j->K; p.k += VQ_DEPTH) {
+        p.depth = min_size(VQ_DEPTH, j->K - p.k);
+        if (j->kernel)
+            multiply(j, &p, a, b);
+        else
+            multiply_plain(j, &p, a, b);
+    }
+}
+
+/* Blocks of at most BLOCK, smaller while there are too few of them to share out: the longer side
+ * first. */
+static void choose_blocks(struct product *j)
+{
+    size_t rows = BLOCK, cols = BLOCK;
+    for (;;) {
+        j->row_blocks = ceil_div(j->M, rows);
+        j->col_blocks = ceil_div(j->N, cols);
+        size_t r = ceil_div(j->M, j->row_blocks), c = ceil_div(j->N, j->col_blocks);
+        if (j->row_blocks * j->col_blocks >= TASKS || (r <= LEAST && c <= LEAST))
+            return;
+        if (r > c)
+            rows = r / 2 > LEAST ? r / 2 : LEAST;
+        else
+            cols = c / 2 > LEAST ? c / 2 : LEAST;
+    }
+}
+
+static void run(struct vq_pool *pool, struct product *j)
+{
+    for (size_t r = 0; !j->K && !j->accumulate && r < j->M; r++)
+        memset(j->c + r * j->ldc, 0, j->N * sizeof(float));
+    j->kernel = kernel_of(j->g);
+    j->vec = vq_grad_vec_for(vq_vec_default());
+    vq_pool_run(pool, j->row_blocks * j->col_blocks, product_task, j);
+}
+
+void vq_matmul(const struct vq_gemm *g, struct vq_pool *pool, size_t M, size_t N, size_t K,
+               struct vq_matrix a, struct vq_matrix b, float *c, size_t ldc, bool accumulate)
+{
+    struct product j = {.g = g, .M = M, .N = N, .K = K, .a = a, .b = b};
+    if (!M || !N)
+        return;
+    j.c = c;
+    j.ldc = ldc;
+    j.accumulate = accumulate;
+    choose_blocks(&j);
+    run(M * N < SERIAL_MACS / (K + 1) ? NULL : pool, &j);
+}
+
+void vq_matmul_serial(const struct vq_gemm *g, size_t M, size_t N, size_t K, struct vq_matrix a,
+                      struct vq_matrix b, float *c, size_t ldc, bool accumulate)
+{
+    struct product j = {.g = g, .M = M, .N = N, .K = K, .a = a, .b = b};
+    if (!M || !N)
+        return;
+    j.c = c;
+    j.ldc = ldc;
+    j.accumulate = accumulate;
+    j.row_blocks = ceil_div(M, BLOCK);
+    j.col_blocks = ceil_div(N, BLOCK);
+    run(NULL, &j);
+}

@@ -1,0 +1,41 @@
+/*
+ * matmul: products of plain matrices, either of them transposed where it lies, spread over the
+ * pool. Training needs all of them: y = x W forward, dx = dy W^T and dW += x^T dy backward, with
+ * weights that change at every step, so nothing is prepared beforehand; both sides are packed on
+ * the way. For weights that stay, gemm.h.
+ *
+ * How a product is cut into tasks depends on its shape alone, and every element is summed over k in
+ * ascending order: the result has the same bytes for every number of threads.
+ */
+#ifndef VQ_CORE_KERNELS_MATMUL_H
+#define VQ_CORE_KERNELS_MATMUL_H
+
+#include "core/kernels/gemm.h"
+
+/* A matrix as it lies in memory: element (i, j) is at[i * ld + j], or at[j * ld + i] with trans. */
+struct vq_matrix {
+    const float *at;
+    size_t ld;
+    bool trans;
+};
+
+static inline struct vq_matrix vq_mat(const float *at, size_t ld)
+{
+    return (struct vq_matrix){at, ld, false};
+}
+
+/* The transpose of the matrix whose rows lie at `at`, ld apart. */
+static inline struct vq_matrix vq_mat_t(const float *at, size_t ld)
+{
+    return (struct vq_matrix){at, ld, true};
+}
+
+/* c[M,N] = a[M,K] b[K,N], or += with accumulate; ldc >= N. c must not overlap a or b. Cannot fail.
+ */
+void vq_matmul(const struct vq_gemm *g, struct vq_pool *pool, size_t M, size_t N, size_t K,
+               struct vq_matrix a, struct vq_matrix b, float *c, size_t ldc, bool accumulate);
+/* The same on the calling thread, for use inside a task; takes 700 KB of its stack. */
+void vq_matmul_serial(const struct vq_gemm *g, size_t M, size_t N, size_t K, struct vq_matrix a,
+                      struct vq_matrix b, float *c, size_t ldc, bool accumulate);
+
+#endif

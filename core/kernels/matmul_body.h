@@ -1,0 +1,77 @@
+/*
+ * matmul_body: the register tiles of an instruction set, included by a file for each, which defines
+ *   vf, W                 a vector of W floats
+ *   v_zero() v_load(p) v_store(p, v) v_all(x) v_fma(a, b, c)
+ *   ROWS, LANES           height of the tallest tile, and the stride of packed columns of a
+ *   TABLE, NAME           the kernel's symbol and its back-end
+ *
+ * A strip is two vectors wide. Its height is constant wherever strip() is expanded, so that each
+ * becomes one straight loop whose sums stay in registers.
+ */
+#include "core/kernels/matmul_kernel.h"
+
+#define INLINE static inline __attribute__((always_inline))
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
+INLINE void strip(const size_t R, size_t depth, const float *a, const float *b, float *c,
+                  size_t ldc, bool fresh)
+{
+    vf lo[ROWS], hi[ROWS];
+    UNROLL for (size_t r = 0; r < R; r++)
+    {
+        lo[r] = fresh ? v_zero() : v_load(c + r * ldc);
+        hi[r] = fresh ? v_zero() : v_load(c + r * ldc + W);
+    }
+    for (size_t k = 0; k < depth; k++, a += LANES, b += VQ_PANEL) {
+        vf b0 = v_load(b), b1 = v_load(b + W);
+        UNROLL for (size_t r = 0; r < R; r++)
+        {
+            vf x = v_all(a[r]);
+            lo[r] = v_fma(x, b0, lo[r]);
+            hi[r] = v_fma(x, b1, hi[r]);
+        }
+    }
+    UNROLL for (size_t r = 0; r < R; r++)
+    {
+        v_store(c + r * ldc, lo[r]);
+        v_store(c + r * ldc + W, hi[r]);
+    }
+}
+
+static void tile(size_t rows, size_t depth, const float *a, const float *b, float *c, size_t ldc,
+                 bool fresh)
+{
+    for (size_t n = 0; n < VQ_PANEL; n += 2 * W) {
+        switch (rows) {
+#define CASE(R)                                                                                    \
+    case R:                                                                                        \
+        strip(R, depth, a, b + n, c + n, ldc, fresh);                                              \
+        break
+            CASE(1);
+            CASE(2);
+            CASE(3);
+            CASE(4);
+#if ROWS > 4
+            CASE(5);
+            CASE(6);
+#endif
+#if ROWS > 6
+            CASE(7);
+            CASE(8);
+            CASE(9);
+            CASE(10);
+            CASE(11);
+            CASE(12);
+            CASE(13);
+            CASE(14);
+#endif
+#undef CASE
+        }
+    }
+}
+
+const struct vq_matmul_kernel TABLE = {.name = NAME, .rows = ROWS, .lanes = LANES, .tile = tile};
