@@ -86,7 +86,7 @@ void vq_train_state_reset(struct vq_train_state *s)
 
 uint64_t vq_train_state_bytes(const struct vq_train_state *s)
 {
-    size_t window, value, count, mean;
+    size_t window = 0, value = 0, count = 0, mean = 0;
     sizes(s, &window, &value, &count, &mean);
     uint64_t bytes = s->B * sizeof(*s->last) + window * sizeof(*s->code) + value * sizeof(float);
     return s->count ? bytes + count * sizeof(*s->count) + mean * sizeof(float) : bytes;

@@ -1,0 +1,141 @@
+/*
+ * The aggregate before each block: per head and code how many keys have left the window, and the
+ * mean of their values. From block p to p + 1 it takes in the places from p's first key up to
+ * p + 1's; a mean moves as mean' = mean n/n' + sum(values)/n'.
+ *
+ * Backward, with D the gradient of the means before block p: D_p = own_p + D_(p+1) n_p/n_(p+1), and
+ * a value that entered for block p gets D_p / n_p of its code.
+ */
+#include <string.h>
+
+#include "core/train/grad_private.h"
+
+#define STRIP 64 /* columns of the means in one task */
+
+struct job {
+    struct vq_grad *g;
+    struct vq_kept *k;
+    size_t module, strips;
+};
+
+static size_t slot(const struct vq_grad *g, size_t bh, size_t p)
+{
+    return (bh * (g->n.P + 1) + p) * g->n.S;
+}
+
+/* Places that enter the aggregate from block p to the next: vq_first_key(p) up to this. */
+static size_t leaves_before(const struct vq_grad *g, size_t p)
+{
+    return (p + 1) * g->n.L;
+}
+
+static void count_task(void *ud, size_t bh, int worker)
+{
+    (void)worker;
+    const struct job *j = ud;
+    struct vq_grad *g = j->g;
+    const struct vq_sizes *n = &g->n;
+    const int64_t *before =
+        g->u->state->count + (j->module * n->B * n->H + g->first * n->H + bh) * n->S;
+    const int32_t *code = j->k->code + bh * (n->M + n->U);
+    int32_t *count = j->k->count + slot(g, bh, 0);
+    for (size_t s = 0; s < n->S; s++)
+        count[s] = (int32_t)before[s];
+    for (size_t p = 0; p < n->P; p++, count += n->S) {
+        memcpy(count + n->S, count, n->S * sizeof(*count));
+        for (size_t i = vq_first_key(g, p); i < leaves_before(g, p); i++)
+            count[n->S + (size_t)code[i]]++;
+    }
+}
+
+/* The means of one strip before block p + 1 from those before block p. */
+static void step(const struct job *j, size_t bh, size_t p, size_t c0, size_t cols)
+{
+    const struct vq_grad *g = j->g;
+    const struct vq_sizes *n = &g->n;
+    const int32_t *code = j->k->code + bh * (n->M + n->U);
+    const int32_t *count = j->k->count + slot(g, bh, p), *next = count + n->S;
+    const float *mean = j->k->mean + slot(g, bh, p) * n->V + c0;
+    float *to = j->k->mean + slot(g, bh, p + 1) * n->V + c0;
+    for (size_t s = 0; s < n->S; s++) {
+        memcpy(to + s * n->V, mean + s * n->V, cols * sizeof(float));
+        if (next[s] != count[s])
+            g->vec->scale(to + s * n->V, (float)count[s] / (float)next[s], cols);
+    }
+    for (size_t i = vq_first_key(g, p); i < leaves_before(g, p); i++) {
+        size_t z = (size_t)code[i];
+        g->vec->axpy(to + z * n->V, 1.0f / (float)next[z],
+                     j->k->value + (bh * (n->M + n->U) + i) * n->V + c0, cols);
+    }
+}
+
+static void mean_task(void *ud, size_t task, int worker)
+{
+    (void)worker;
+    const struct job *j = ud;
+    struct vq_grad *g = j->g;
+    const struct vq_sizes *n = &g->n;
+    size_t bh = task / j->strips, c0 = task % j->strips * STRIP;
+    size_t cols = c0 + STRIP < n->V ? STRIP : n->V - c0;
+    const float *before =
+        g->u->state->mean + (j->module * n->B * n->H + g->first * n->H + bh) * n->S * n->V + c0;
+    for (size_t s = 0; s < n->S; s++)
+        memcpy(j->k->mean + (slot(g, bh, 0) + s) * n->V + c0, before + s * n->V,
+               cols * sizeof(float));
+    for (size_t p = 0; p < n->P; p++)
+        step(j, bh, p, c0, cols);
+}
+
+static struct job job_of(struct vq_grad *g, size_t module)
+{
+    return (struct job){g, vq_kept_of(g, module), module, (g->n.V + STRIP - 1) / STRIP};
+}
+
+void vq_aggregate(struct vq_grad *g, size_t module)
+{
+    struct job j = job_of(g, module);
+    if (!g->agg)
+        return;
+    vq_pool_run(g->pool, g->b * g->n.H, count_task, &j);
+    vq_pool_run(g->pool, g->b * g->n.H * j.strips, mean_task, &j);
+}
+
+/* Block p's slot holds own_p, and the next one D_(p+1); makes it D_p and hands it to the values
+ * that entered for block p. */
+static void step_back(const struct job *j, size_t bh, size_t p, size_t c0, size_t cols)
+{
+    const struct vq_grad *g = j->g;
+    const struct vq_sizes *n = &g->n;
+    const int32_t *code = j->k->code + bh * (n->M + n->U);
+    const int32_t *count = j->k->count + slot(g, bh, p), *next = count + n->S;
+    float *d = j->k->mean + slot(g, bh, p) * n->V + c0;
+    for (size_t s = 0; p + 1 < n->P && s < n->S; s++)
+        if (count[s] > 0)
+            g->vec->axpy(d + s * n->V, (float)count[s] / (float)next[s], d + (n->S + s) * n->V,
+                         cols);
+    size_t i = vq_first_key(g, p - 1);
+    for (i = i > n->M ? i : n->M; i < leaves_before(g, p - 1); i++) {
+        size_t z = (size_t)code[i];
+        g->vec->axpy(g->dvalue + (bh * n->U + i - n->M) * n->V + c0, 1.0f / (float)count[z],
+                     d + z * n->V, cols);
+    }
+}
+
+static void back_task(void *ud, size_t task, int worker)
+{
+    (void)worker;
+    const struct job *j = ud;
+    const struct vq_sizes *n = &j->g->n;
+    size_t bh = task / j->strips, c0 = task % j->strips * STRIP;
+    size_t cols = c0 + STRIP < n->V ? STRIP : n->V - c0;
+    int64_t start = j->g->u->state->position;
+    for (size_t p = n->P - 1; p > 0 && start + (int64_t)(p * n->L) > (int64_t)n->M; p--)
+        step_back(j, bh, p, c0, cols);
+}
+
+void vq_aggregate_grad(struct vq_grad *g, size_t module)
+{
+    struct job j = job_of(g, module);
+    if (g->agg && g->thru)
+        vq_pool_run(g->pool, g->b * g->n.H * j.strips, back_task, &j);
+}

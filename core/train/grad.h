@@ -1,0 +1,103 @@
+/*
+ * grad: one parameter update's loss and gradients: forward and backward of the whole model over
+ * update_len tokens of each of B sequences, with the attention state carried in from the update
+ * before and out to the next, without gradient (Lingle, arXiv 2309.16354, sections 3.3 and 3.4).
+ *
+ *     loss = mean(mask * nll) + c_beta * commitment (+ the codebook's, which is 0 by value)
+ *
+ * The codebook's accumulators c_sum and c_count get value - target as their gradient, so that plain
+ * SGD with rate 1 moves them to their moving average.
+ *
+ * Attention runs in blocks of block_len, each against its window and the aggregate as it stood
+ * before the block. With grad_thru_cache gradients flow through both inside an update, without it
+ * they stop where a block begins.
+ *
+ * Inputs are the targets shifted right: a sequence begins with eos, and each later update with the
+ * last target of the one before. A target of 0 (pad) does not count in the loss; it counts in the
+ * denominators.
+ */
+#ifndef VQ_CORE_TRAIN_GRAD_H
+#define VQ_CORE_TRAIN_GRAD_H
+
+#include "core/base/pool.h"
+#include "core/inspect/metrics.h"
+#include "core/kernels/gemm.h"
+#include "core/train/params.h"
+#include "core/train/state.h"
+
+struct vq_grad;
+
+struct vq_grad_options {
+    const struct vq_gemm *gemm; /* NULL: the default */
+    struct vq_pool *pool;       /* NULL: serial; must outlive the vq_grad */
+    size_t batch;               /* B, sequences of an update */
+    size_t rows;                /* sequences that go through the model at a time; gradients add up.
+                                   Fewer need less memory. 0: as many as make 2048 tokens */
+    bool recompute;             /* keep only what enters each module, and do a module's forward pass
+                                   again before its backward pass; else keep it all */
+};
+
+/*
+ * Workspace for one configuration, all of it allocated here; updates allocate nothing. Needs
+ * update_len to be a multiple of block_len (VQ_EINVAL names both), 0 <= dropout < 1. VQ_ENOMEM
+ * names the bytes.
+ */
+enum vq_status vq_grad_new(struct vq_grad **out, const struct vq_config *c,
+                           const struct vq_grad_options *options, struct vq_err *err);
+void vq_grad_free(struct vq_grad *g);
+
+/*
+ * Bytes that vq_grad_new allocates. With R = rows * update_len, m modules, k = m or, with
+ * recompute, 1, w = 2 H (K + V), n = update_len / block_len, t threads, it is about four times
+ *
+ *     m R D                                    what enters each module
+ *   + k [R (w + H V) + rows H (mem_len + update_len) V     projections, values, results
+ *        + rows H (n + 1) S V]                             the aggregate before each block
+ *   + R (4 D + 2 H V + H K)                    shared: residual stream, gradients
+ *   + m H K (3 (mem_len + 1) + 2 S)            positions and codebooks
+ *   + logits of as many tokens as make 4 M numbers
+ *   + t (128 (2 (mem_len + block_len) + 4 S + 2 (mem_len + 1)) + S V)     tiles
+ *
+ * to which parameters, their gradients, and the optimiser's moments come in other blocks. 0 for a
+ * configuration whose sizes overflow.
+ */
+uint64_t vq_grad_bytes(const struct vq_config *c, const struct vq_grad_options *options);
+
+/* Multiply-adds times two of one update's matrix products over all B sequences, those of a pass
+ * done again included (of which *again, if not NULL, is the number). */
+double vq_grad_flops(const struct vq_grad *g, double *again);
+
+const struct vq_params *vq_grad_params(const struct vq_grad *g); /* the layout of its blocks */
+
+/* One update. */
+struct vq_update {
+    const float *params;          /* a block of the layout */
+    struct vq_train_state *state; /* of B sequences; moves on by update_len */
+    const int32_t *targets;       /* [B, update_len], rows `stride` apart */
+    size_t stride;
+    float *grads;            /* a block, overwritten; NULL: loss and state only, as in validation */
+    bool dropout;            /* the configuration's dropout rates apply (never without grads) */
+    uint64_t seed, sequence; /* dropout's: of the run, and the number of this batch of sequences */
+    bool metrics;            /* fill `quantiser`; costs some 2 % */
+    const struct vq_cancel *cancel; /* polled between modules */
+};
+
+struct vq_update_result {
+    double loss;             /* composite, what the gradients are of */
+    double loss_lm_unscaled; /* mean over all B * update_len positions of mask * nll, in nats */
+    double loss_mask;        /* mean of the mask; the two make loss per counted token */
+    double loss_commit;      /* summed over modules */
+    uint64_t counted;        /* positions with mask 1 */
+    struct vq_metrics quantiser;
+};
+
+/*
+ * Does one update. VQ_EINVAL for a target outside the vocabulary, a state of another shape, or a
+ * broken one, before anything is changed. VQ_ENUM when the loss is not finite: the message names
+ * the first parameter, or else the first module, that went bad. After VQ_ENUM and VQ_ECANCELLED the
+ * state is broken and the gradients are undefined; parameters are never touched.
+ */
+enum vq_status vq_grad_update(struct vq_grad *g, const struct vq_update *u,
+                              struct vq_update_result *out, struct vq_err *err);
+
+#endif

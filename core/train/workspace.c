@@ -1,0 +1,235 @@
+/*
+ * workspace: every array of a vq_grad in one allocation. One function deals memory out; run without
+ * memory it only counts, so that the estimate cannot differ from the fact.
+ */
+#include <stdio.h>
+
+#include "core/base/mem.h"
+#include "core/model/sinusoid.h"
+#include "core/train/grad_private.h"
+
+#define LINE        64                /* bytes; every array begins on one */
+#define LOGITS      ((size_t)4 << 20) /* numbers of a chunk */
+#define PASS_TOKENS 2048              /* tokens of a pass when nobody says */
+
+/* Memory being dealt out; at is NULL while counting. */
+struct arena {
+    char *at;
+    size_t used;
+    bool overflow;
+};
+
+/* a * b * c elements of `size` bytes. */
+static void *deal(struct arena *m, size_t size, size_t a, size_t b, size_t c)
+{
+    size_t n, start = m->used;
+    if (!vq_mul_ok(a, b, &n) || !vq_mul_ok(n, c, &n) || !vq_mul_ok(n, size, &n) ||
+        !vq_add_ok(n, LINE - 1, &n) || !vq_add_ok(start, n / LINE * LINE, &m->used)) {
+        m->overflow = true;
+        return NULL;
+    }
+    return m->at ? m->at + start : NULL;
+}
+
+static float *floats(struct arena *m, size_t a, size_t b, size_t c)
+{
+    return deal(m, sizeof(float), a, b, c);
+}
+
+static void deal_prepared(struct arena *m, const struct vq_sizes *n, struct vq_prepared *w)
+{
+    w->C = floats(m, n->H, n->S, n->K);
+    w->norm2 = floats(m, n->H, n->S, 1);
+    w->u = floats(m, n->H, n->K, 1);
+    w->v = floats(m, n->H, n->K, 1);
+    w->R = floats(m, n->H, n->M + 1, n->K);
+    w->dR = floats(m, n->H, n->M + 1, n->K);
+    w->sum = floats(m, n->H, n->S, n->K);
+    w->count = floats(m, n->H, n->S, 1);
+}
+
+static void deal_kept(struct arena *m, const struct vq_sizes *n, bool agg, struct vq_kept *k)
+{
+    size_t bh = n->rows * n->H, blocks = agg ? n->P + 1 : 0;
+    k->proj = floats(m, n->R, n->width, 1);
+    k->inverse = floats(m, n->R, n->H, 2);
+    k->code = deal(m, sizeof(int32_t), bh, n->M + n->U, 1);
+    k->value = floats(m, bh, n->M + n->U, n->V);
+    k->o = floats(m, n->R, n->H, n->V);
+    k->mean = floats(m, bh * blocks, n->S, n->V);
+    k->count = deal(m, sizeof(int32_t), bh, blocks, n->S);
+}
+
+static void deal_tile(struct arena *m, const struct vq_sizes *n, struct vq_tile_space *t)
+{
+    t->a = floats(m, VQ_QUERIES, n->M + n->L + n->S, 1);
+    t->ds = floats(m, VQ_QUERIES, n->M + n->L + n->S, 1);
+    t->content = floats(m, VQ_QUERIES, n->S, 1);
+    t->position = floats(m, VQ_QUERIES, n->M + 1, 1);
+    t->qu = floats(m, VQ_QUERIES, n->K, 1);
+    t->qv = floats(m, VQ_QUERIES, n->K, 1);
+    t->dqu = floats(m, VQ_QUERIES, n->K, 1);
+    t->dqv = floats(m, VQ_QUERIES, n->K, 1);
+    t->mean = floats(m, n->S, n->V, 1);
+    t->log_count = floats(m, n->S, 1, 1);
+}
+
+static size_t max_size(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Sums of tasks: positions and biases per head and block, and gains per VQ_ROWS rows. */
+static size_t partial_floats(const struct vq_sizes *n)
+{
+    return max_size(n->rows * n->H * n->P * (n->M + 3) * n->K,
+                    (n->R / VQ_ROWS + n->rows) * 2 * n->D);
+}
+
+static void deal_shared(struct arena *m, struct vq_grad *g)
+{
+    const struct vq_sizes *n = &g->n;
+    size_t bh = n->rows * n->H;
+    g->sinusoid = floats(m, n->M + 1, n->D, 1);
+    g->dropped = floats(m, n->M + 1, n->D, 1);
+    g->dropped_R = floats(m, n->M + 1, n->H, n->K);
+    g->positions = floats(m, g->config.pe_abs ? n->U : 0, n->D, 1);
+    g->x = floats(m, n->modules + 1, n->R, n->D);
+    g->h = floats(m, n->R, n->D, 1);
+    g->dh = floats(m, n->R, n->D, 1);
+    g->dx = floats(m, n->R, n->D, 1);
+    g->branch = floats(m, n->R, n->D, 1);
+    g->y = floats(m, n->R, n->H, n->V);
+    g->dvalue = floats(m, bh, n->U, n->V);
+    g->dkey = floats(m, bh, n->U, n->K);
+    g->partial = floats(m, partial_floats(n), 1, 1);
+    g->partial_sum = deal(m, sizeof(double), n->R, n->H, 1);
+    g->logits = floats(m, n->logit_rows, n->N, 1);
+    g->mask = floats(m, n->R, 1, 1);
+    g->factor = floats(m, n->rows, 1, 1);
+    g->inputs = deal(m, sizeof(int32_t), n->R, 1, 1);
+    g->targets = deal(m, sizeof(int32_t), n->R, 1, 1);
+    g->metrics = deal(m, sizeof(struct vq_metrics), bh, n->P, 1);
+}
+
+/* The tables of structures, then what they point to. While counting there are no tables. */
+static void deal_all(struct arena *m, struct vq_grad *g)
+{
+    const struct vq_sizes *n = &g->n;
+    g->at.module = deal(m, sizeof(*g->at.module), n->modules, 1, 1);
+    g->prepared = deal(m, sizeof(*g->prepared), n->modules, 1, 1);
+    g->kept = deal(m, sizeof(*g->kept), n->kept, 1, 1);
+    g->tile = deal(m, sizeof(*g->tile), n->threads, 1, 1);
+    struct vq_prepared w;
+    struct vq_kept k;
+    struct vq_tile_space t;
+    for (size_t i = 0; i < n->modules; i++)
+        deal_prepared(m, n, m->at ? &g->prepared[i] : &w);
+    for (size_t i = 0; i < n->kept; i++)
+        deal_kept(m, n, g->agg, m->at ? &g->kept[i] : &k);
+    for (size_t i = 0; i < n->threads; i++)
+        deal_tile(m, n, m->at ? &g->tile[i] : &t);
+    deal_shared(m, g);
+}
+
+static size_t ceil_div(size_t a, size_t b)
+{
+    return a / b + (a % b != 0);
+}
+
+static void settle_sizes(struct vq_grad *g, const struct vq_config *c,
+                         const struct vq_grad_options *o)
+{
+    struct vq_sizes *n = &g->n;
+    n->B = o->batch;
+    n->D = (size_t)c->d_model;
+    n->H = (size_t)c->n_head;
+    n->K = (size_t)c->d_k;
+    n->V = (size_t)c->d_v;
+    n->S = (size_t)c->n_code;
+    n->M = (size_t)c->mem_len;
+    n->N = (size_t)c->n_vocab;
+    n->L = (size_t)c->block_len;
+    n->U = (size_t)c->update_len;
+    n->P = n->U / n->L;
+    n->rows = o->rows ? o->rows : ceil_div(PASS_TOKENS, n->U);
+    n->rows = n->rows < n->B ? n->rows : n->B;
+    n->R = n->rows * n->U;
+    n->width = 2 * n->H * (n->K + n->V);
+    n->modules = vq_config_modules(c);
+    n->kept = o->recompute ? 1 : n->modules;
+    n->threads = (size_t)vq_pool_threads(o->pool);
+    n->logit_rows = max_size(LOGITS / n->N, VQ_ROWS);
+    n->logit_rows = n->logit_rows < n->R ? n->logit_rows : n->R;
+    g->config = *c;
+    g->agg = c->agg_cache;
+    g->thru = c->grad_thru_cache;
+}
+
+uint64_t vq_grad_bytes(const struct vq_config *c, const struct vq_grad_options *options)
+{
+    struct vq_grad g = {0};
+    struct arena m = {0};
+    settle_sizes(&g, c, options);
+    deal_all(&m, &g);
+    return m.overflow ? 0 : m.used;
+}
+
+static size_t offset_of(const struct vq_params *p, int module, const char *leaf)
+{
+    char name[96];
+    if (module < 0)
+        snprintf(name, sizeof(name), "%s", leaf);
+    else
+        snprintf(name, sizeof(name), "transformer_layers_%d/scanned_attn%d/%s", module / 2,
+                 module % 2 + 1, leaf);
+    const struct vq_param *t = vq_params_find(p, name);
+    return t ? t->offset : 0;
+}
+
+static void find_tensors(struct vq_grad *g)
+{
+    const struct vq_params *p = g->layout;
+    g->at.out_ln_b = offset_of(p, -1, "out_ln/b");
+    g->at.out_ln_g = offset_of(p, -1, "out_ln/g");
+    g->at.out_b = offset_of(p, -1, g->config.e_tie ? "token_embedder/bias_out" : "out_proj/bias");
+    g->at.out = offset_of(p, -1, g->config.e_tie ? "token_embedder/embs" : "out_proj/kernel");
+    g->at.scale = offset_of(p, -1, "position_embedder/scale");
+    g->at.embs = offset_of(p, -1, "token_embedder/embs");
+    for (int i = 0; i < (int)g->n.modules; i++) {
+        struct vq_module_at *m = &g->at.module[i];
+        m->ln_b = offset_of(p, i, "input_ln/b");
+        m->ln_g = offset_of(p, i, "input_ln/g");
+        m->kvg = offset_of(p, i, "kvg_proj/kernel");
+        m->q = offset_of(p, i, "q_proj/kernel");
+        m->c_count = offset_of(p, i, "quantizer/c_count");
+        m->c_sum = offset_of(p, i, "quantizer/c_sum");
+        m->r = offset_of(p, i, "r_proj/kernel");
+        m->res = offset_of(p, i, "res_proj/kernel");
+        m->u = offset_of(p, i, "u");
+        m->v = offset_of(p, i, "v");
+    }
+}
+
+enum vq_status vq_workspace_new(struct vq_grad *g, const struct vq_config *c,
+                                const struct vq_grad_options *o, struct vq_err *err)
+{
+    struct arena m = {0};
+    settle_sizes(g, c, o);
+    enum vq_status st = vq_params_new(&g->layout, c, err);
+    if (st)
+        return st;
+    deal_all(&m, g);
+    if (m.overflow)
+        return vq_fail(err, VQ_ENOMEM, "the workspace of training is too large to be counted");
+    g->frequencies = vq_sinusoid_frequencies(g->n.D, c->pe_lam);
+    g->memory = vq_alloc_aligned(m.used);
+    if (!g->memory || !g->frequencies)
+        return vq_nomem(err, "the workspace of training", m.used, 1);
+    m = (struct arena){.at = g->memory};
+    deal_all(&m, g);
+    find_tensors(g);
+    for (size_t i = 0; i <= g->n.M; i++)
+        vq_sinusoid(g->sinusoid + i * g->n.D, g->n.D, g->frequencies, (double)(g->n.M - i));
+    return VQ_OK;
+}
