@@ -148,6 +148,8 @@ static enum sh_rc run_cache(struct sh *sh, const struct sh_args *a)
     sh_heads_release(&heads);
     if (rc == SH_OK && vq_session_position(l.session) == 0)
         sh_note(sh, "position 0: nothing was fed yet");
+    else if (rc == SH_OK && !l.c->agg_cache && !sh_opt_flag(a, "window"))
+        sh_note(sh, "agg_cache is 0: older positions are counted, but no query sees them");
     return rc;
 }
 

@@ -393,8 +393,11 @@ static void put_pieces(struct one_code *o, const char *key, const int32_t *ids, 
 {
     char piece[64];
     struct vq_text text = {0};
-    for (size_t i = from; i < to; i++)
+    const char *gap = vq_vocab_is_text(o->vocab) ? "" : " "; /* ids run into each other */
+    for (size_t i = from; i < to; i++) {
+        vq_text_puts(&text, i > from ? gap : "");
         vq_text_puts(&text, vq_vocab_piece(o->vocab, ids[i], piece, sizeof(piece)));
+    }
     sh_part_bytes(&o->part, key, text.len ? text.data : "", text.len);
     vq_text_release(&text);
 }
@@ -440,7 +443,11 @@ static void describe_code(struct one_code *o, const struct sh_codebook *c)
     if (!o->trace)
         return;
     sh_uint(sh, "seen", vq_trace_counts(o->trace, o->module, o->head)[o->code]);
-    sh_f64(sh, "rel_err_mean", vq_trace_code_error(o->trace, o->module, o->head, o->code));
+    double rel_err = vq_trace_code_error(o->trace, o->module, o->head, o->code);
+    if (isnan(rel_err))
+        sh_null(sh, "rel_err_mean");
+    else
+        sh_f64(sh, "rel_err_mean", rel_err);
 }
 
 static enum sh_rc show_code(struct one_code *o, const struct sh_codebook *c)
