@@ -2,8 +2,9 @@
 # A shell transcript: runs the commands of NAME.cmd in batch, in a folder of its own that holds
 # links to samples/ and tests/, and compares stdout with NAME.out, stderr with NAME.err (absent:
 # must be empty) and the exit status with NAME.exit (absent: 0). A first line "#! OPTIONS" in
-# NAME.cmd gives options to the program. Lines of times, rates and ids are made uniform by
-# NAME.sed where it exists. UPDATE=1 rewrites the expected files.
+# NAME.cmd gives options to the program. tests/repl/all.sed makes times, rates and ids uniform and
+# cuts numbers to what any machine computes; NAME.sed, where it exists, does more. UPDATE=1 rewrites
+# the expected files.
 set -eu
 cmd=$1
 base=${cmd%.cmd}
@@ -20,7 +21,7 @@ code=0
 (cd "$work" && eval "\"$root/vqsh\" --threads 1 $options" < "$root/$cmd" > out 2> err) || code=$?
 
 filter() {
-    sed "s|$work/||g; s|$work|.|g" "$1" |
+    sed "s|$work/||g; s|$work|.|g" "$1" | sed -E -f "${base%/*}/all.sed" |
         if [ -f "$base.sed" ]; then sed -E -f "$base.sed"; else cat; fi
 }
 filter "$work/out" > "$work/out.seen"

@@ -1,0 +1,1 @@
+s/^gemm is one of.*|(set: gemm is one of: ).*/\1.../

@@ -1,0 +1,3 @@
+show seed
+show nothing
+show never
