@@ -1,8 +1,9 @@
 /*
  * shrink_golden: makes the small golden files in tests/data/golden from the full ones.
  *
- *     shrink_golden CHECKPOINT OUT.safetensors   parameters alone, without optimiser state
- *     shrink_golden ARRAY.npy OUT.npy            the first entry of the first axis, as [1, ...]
+ *     shrink_golden CHECKPOINT OUT.safetensors           parameters, without training state
+ *     shrink_golden --state CHECKPOINT OUT.safetensors   training state, without parameters
+ *     shrink_golden ARRAY.npy OUT.npy                    the first entry of the first axis
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +13,7 @@
 #include "core/base/npy.h"
 #include "core/ckpt/ckpt.h"
 
-static enum vq_status shrink_ckpt(const char *in, const char *out, struct vq_err *err)
+static enum vq_status shrink_ckpt(const char *in, const char *out, bool params, struct vq_err *err)
 {
     struct vq_ckpt *c;
     struct vq_tensor_out *t = NULL;
@@ -27,7 +28,7 @@ static enum vq_status shrink_ckpt(const char *in, const char *out, struct vq_err
     }
     for (size_t i = 0; i < vq_ckpt_count(c); i++) {
         const struct vq_tensor *from = vq_ckpt_at(c, i);
-        if (from->is_param)
+        if (from->is_param == params)
             t[n++] = (struct vq_tensor_out){.name = from->name, .from = from};
     }
     st = vq_safetensors_write(out, t, n, NULL, 0, NULL, err);
@@ -56,13 +57,14 @@ static enum vq_status shrink_npy(const char *in, const char *out, struct vq_err 
 int main(int argc, char **argv)
 {
     struct vq_err err;
-    if (argc != 3) {
-        fprintf(stderr, "usage: shrink_golden CHECKPOINT|ARRAY.npy OUT\n");
+    bool state = argc > 1 && !strcmp(argv[1], "--state");
+    if (argc != 3 + state) {
+        fprintf(stderr, "usage: shrink_golden [--state] CHECKPOINT|ARRAY.npy OUT\n");
         return 2;
     }
-    const char *end = strrchr(argv[1], '.');
-    enum vq_status st = end && !strcmp(end, ".npy") ? shrink_npy(argv[1], argv[2], &err)
-                                                    : shrink_ckpt(argv[1], argv[2], &err);
+    const char *in = argv[1 + state], *out = argv[2 + state], *end = strrchr(in, '.');
+    enum vq_status st = end && !strcmp(end, ".npy") ? shrink_npy(in, out, &err)
+                                                    : shrink_ckpt(in, out, !state, &err);
     if (st)
         fprintf(stderr, "shrink_golden: %s\n", err.msg);
     return st != VQ_OK;
