@@ -84,8 +84,14 @@ static enum sh_rc finish_text(struct sh *sh, struct vq_text *t)
 /* A command as a record, for programs. */
 static enum sh_rc command_record(struct sh *sh, const struct sh_cmd *cmd)
 {
-    struct vq_text options = {0};
+    struct vq_text options = {0}, examples = {0};
     char usage[512];
+    vq_text_puts(&examples, "[");
+    for (const char *const *e = cmd->examples; e && *e; e++) {
+        vq_text_puts(&examples, e == cmd->examples ? "" : ",");
+        vq_text_json_string(&examples, *e, strlen(*e));
+    }
+    vq_text_puts(&examples, "]");
     vq_text_puts(&options, "[");
     for (const struct sh_opt *o = cmd->opts; o && o->name; o++) {
         vq_text_puts(&options, o == cmd->opts ? "{\"name\":" : ",{\"name\":");
@@ -102,7 +108,9 @@ static enum sh_rc command_record(struct sh *sh, const struct sh_cmd *cmd)
     sh_str(sh, "summary", cmd->summary);
     sh_str(sh, "detail", cmd->detail);
     sh_json(sh, "options", options.failed ? "[]" : options.data);
+    sh_json(sh, "examples", examples.failed ? "[]" : examples.data);
     vq_text_release(&options);
+    vq_text_release(&examples);
     return sh_end(sh);
 }
 
@@ -120,17 +128,30 @@ static bool contains(const char *text, const char *what)
     return text && strcasestr(text, what);
 }
 
-/* A command is about `topic` when any of its help is; NULL is about everything. */
-static bool about(const struct sh_cmd *cmd, const char *topic)
+static bool holds(const struct sh_cmd *cmd, const char *word)
 {
-    if (!topic || contains(cmd->name, topic) || contains(cmd->summary, topic) ||
-        contains(cmd->detail, topic) || contains(cmd->args, topic) || contains(cmd->group, topic))
+    if (contains(cmd->name, word) || contains(cmd->summary, word) || contains(cmd->detail, word) ||
+        contains(cmd->args, word) || contains(cmd->group, word))
         return true;
     for (const struct sh_opt *o = cmd->opts; o && o->name; o++) {
-        if (contains(o->name, topic) || contains(o->help, topic))
+        if (contains(o->name, word) || contains(o->help, word))
             return true;
     }
     return false;
+}
+
+/* A command is about `topic` when its help holds each of the words; NULL is about everything. */
+static bool about(const struct sh_cmd *cmd, const char *topic)
+{
+    char word[64];
+    for (const char *p = topic ? topic : ""; *p; p += strspn(p, " ")) {
+        size_t n = strcspn(p, " ");
+        snprintf(word, sizeof(word), "%.*s", (int)n, p);
+        if (!holds(cmd, word))
+            return false;
+        p += n;
+    }
+    return true;
 }
 
 static size_t put_group(const char *group, const char *topic, struct vq_text *to)
