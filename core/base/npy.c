@@ -1,5 +1,6 @@
 #include "core/base/npy.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -235,29 +236,57 @@ static enum vq_status find_header(const struct vq_file *f, struct header *h, str
     return VQ_OK;
 }
 
-static enum vq_status decode(struct vq_npy *out, const struct vq_file *f, struct vq_err *err)
+/* Type, shape and count, and where the elements start. */
+static enum vq_status read_header(struct vq_npy *out, const struct vq_file *f, size_t *start,
+                                  struct vq_err *err)
 {
     struct header h;
+    size_t bytes;
     enum vq_status status = find_header(f, &h, err);
     if (status != VQ_OK)
         return status;
     h.out = out;
     if ((status = read_dict(&h)) != VQ_OK)
         return status;
-    size_t bytes, size = types[out->type].size;
-    size_t found = f->size - (size_t)((const uint8_t *)h.text - f->data) - h.size;
-    if (!count_of(out->rank, out->shape, &out->count) || !vq_mul_ok(out->count, size, &bytes))
+    if (!count_of(out->rank, out->shape, &out->count) ||
+        !vq_mul_ok(out->count, types[out->type].size, &bytes))
         return vq_fail(err, VQ_EFORMAT, "npy: the size of the shape overflows");
-    if (found != bytes)
-        return vq_fail(err, VQ_EFORMAT,
-                       "npy: %s: %zu elements of %s need %zu bytes, found %zu after the header",
-                       found < bytes ? "cut short" : "trailing bytes", out->count,
-                       types[out->type].name, bytes, found);
-    out->data = vq_alloc_aligned(bytes);
+    *start = (size_t)((const uint8_t *)h.text - f->data) + h.size;
+    return VQ_OK;
+}
+
+enum vq_status vq_npy_header(struct vq_npy *out, size_t *start, const void *data, size_t size,
+                             struct vq_err *err)
+{
+    *out = (struct vq_npy){0};
+    struct vq_file f = {.data = data, .size = size};
+    return read_header(out, &f, start, err);
+}
+
+enum vq_status vq_npy_check_size(const struct vq_npy *a, uint64_t found, struct vq_err *err)
+{
+    uint64_t need = (uint64_t)a->count * types[a->type].size;
+    if (found == need)
+        return VQ_OK;
+    return vq_fail(
+        err, VQ_EFORMAT,
+        "npy: %s: %zu elements of %s need %" PRIu64 " bytes, found %" PRIu64 " after the header",
+        found < need ? "cut short" : "trailing bytes", a->count, types[a->type].name, need, found);
+}
+
+static enum vq_status decode(struct vq_npy *out, const struct vq_file *f, struct vq_err *err)
+{
+    size_t start;
+    enum vq_status status = read_header(out, f, &start, err);
+    if (status == VQ_OK)
+        status = vq_npy_check_size(out, f->size - start, err);
+    if (status != VQ_OK)
+        return status;
+    out->data = vq_alloc_aligned(f->size - start);
     if (!out->data)
-        return vq_nomem(err, "npy", out->count, size);
-    if (bytes)
-        memcpy(out->data, h.text + h.size, bytes);
+        return vq_nomem(err, "npy", out->count, types[out->type].size);
+    if (f->size > start)
+        memcpy(out->data, f->data + start, f->size - start);
     return VQ_OK;
 }
 

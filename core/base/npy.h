@@ -39,6 +39,13 @@ struct vq_npy {
  * before anything is allocated); VQ_EUNSUPPORTED: an array, but not one of ours. Messages begin
  * with the path. */
 enum vq_status vq_npy_read(struct vq_npy *out, const char *path, struct vq_err *err);
+/* For arrays that are not to be read whole: type, shape and count (data stays NULL) from a file's
+ * first `size` bytes, of which VQ_NPY_HEADER are always enough, and where its elements start. Then
+ * whether `found` bytes of elements are what the shape needs. Codes as above, no path. */
+#define VQ_NPY_HEADER (12 + 65536)
+enum vq_status vq_npy_header(struct vq_npy *out, size_t *start, const void *data, size_t size,
+                             struct vq_err *err);
+enum vq_status vq_npy_check_size(const struct vq_npy *a, uint64_t found, struct vq_err *err);
 void vq_npy_release(struct vq_npy *a);               /* a may be zeroed; leaves it zeroed */
 const char *vq_npy_type_name(enum vq_npy_type type); /* "float32", "int32", ... */
 size_t vq_npy_type_size(enum vq_npy_type type);
