@@ -41,7 +41,10 @@ list() {
     for script in tests/check_*.sh; do
         [ -f "$script" ] && echo "check/$(basename "$script" .sh | sed s/^check_//) $script"
     done
-    [ -x "$BUILD/tests/pty/pty_test" ] && echo "pty $BUILD/tests/pty/pty_test"
+    if [ -x "$BUILD/tests/pty/pty_test" ]; then
+        echo "pty/shell $BUILD/tests/pty/pty_test -model_"
+        echo "pty/model $BUILD/tests/pty/pty_test model_"
+    fi
 }
 
 # The same again where a decimal comma could do harm.

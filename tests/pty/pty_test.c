@@ -11,8 +11,9 @@
  *     ... {"shows_help", shows_help, {0}, false},
  *
  * The terminal is open and the first prompt drawn. Wait for the prompt before Ctrl-D: while a
- * command runs, the terminal itself takes it. Run one with `pty_test NAME`; a failure prints
- * everything the shell drew.
+ * command runs, the terminal itself takes it. `pty_test NAME` runs the cases whose name contains
+ * NAME, `pty_test -NAME` all others; a failure prints everything the shell drew. Cases that need a
+ * model are in model_cases.c.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -22,13 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/pty/terminal.h"
-
-#define WANT(condition, otherwise)                                                                 \
-    do {                                                                                           \
-        if (!(condition))                                                                          \
-            return otherwise;                                                                      \
-    } while (0)
+#include "tests/pty/case.h"
 
 #define HISTORY ".local/state/vqsh/history"
 #define UP      "\x1b[A"
@@ -377,13 +372,6 @@ static const char *pipe_gets_no_escapes(struct terminal *t)
     return NULL;
 }
 
-struct pty_case {
-    const char *name;
-    const char *(*run)(struct terminal *t);
-    struct term_options options;
-    bool editing; /* needs readline */
-};
-
 static const char *const colour_env[] = {"NO_COLOR=", NULL};
 static const char *const pager_env[] = {"VQSH_PAGER=sed s/^/PAGED:/", NULL};
 static const char *const closed_env[] = {"VQSH_PAGER=true", NULL};
@@ -417,6 +405,7 @@ static const struct pty_case cases[] = {
     {"termination_keeps_the_history", termination_keeps_the_history, {0}, false},
     {"init_file_is_run", init_file_is_run, {0}, false},
     {"pipe_gets_no_escapes", pipe_gets_no_escapes, {0}, false},
+    {NULL, NULL, {0}, false},
 };
 
 /* Prints what was drawn with control characters made visible. */
@@ -446,20 +435,35 @@ static bool run_case(const struct pty_case *c)
     return !wrong;
 }
 
-int main(int argc, char **argv)
+static bool chosen(const char *name, const char *filter)
 {
-    size_t n = sizeof(cases) / sizeof(cases[0]), ran = 0, passed = 0;
-    signal(SIGPIPE, SIG_IGN);
-    for (size_t i = 0; i < n; i++) {
-        if (argc > 1 && !strstr(cases[i].name, argv[1]))
+    if (!filter)
+        return true;
+    return *filter == '-' ? !strstr(name, filter + 1) : strstr(name, filter) != NULL;
+}
+
+/* The cases of a table that the filter chooses; counts them. */
+static void run_table(const struct pty_case *c, const char *filter, size_t *ran, size_t *passed)
+{
+    for (; c->name; c++) {
+        if (!chosen(c->name, filter))
             continue;
-        if (cases[i].editing && !VQ_READLINE) {
-            printf("skip %s: built without readline\n", cases[i].name);
+        if (c->editing && !VQ_READLINE) {
+            printf("skip %s: built without readline\n", c->name);
             continue;
         }
-        ran++;
-        passed += run_case(&cases[i]);
+        ++*ran;
+        *passed += run_case(c);
     }
+}
+
+int main(int argc, char **argv)
+{
+    const char *filter = argc > 1 ? argv[1] : NULL;
+    size_t ran = 0, passed = 0;
+    signal(SIGPIPE, SIG_IGN);
+    run_table(cases, filter, &ran, &passed);
+    run_table(model_cases, filter, &ran, &passed);
     printf("pty: %zu of %zu passed\n", passed, ran);
     return passed == ran && ran ? 0 : 1;
 }
