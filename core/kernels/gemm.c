@@ -12,9 +12,10 @@
 
 #include "core/kernels/gemm_kernel.h"
 
-#define GROUP_MAX   8     /* panels of a task */
-#define PLAIN_ROWS  512   /* rows of a task for back-ends that do whole products */
-#define THIN_ROWS   4     /* and with so few rows they would only copy: plain tiles do it */
+#define PLAIN_COLS  256   /* columns of a task for back-ends that do whole products, */
+#define PLAIN_ROWS  512   /* and the most rows */
+#define THIN_ROWS   4     /* with so few rows they would only copy: plain tiles do it */
+#define TASKS       24    /* wanted of a product, where it has so many panels */
 #define SERIAL_MACS 32768 /* a product smaller than this is not worth waking a thread */
 
 /* Slowest first; vq_gemm_default takes the last. */
@@ -97,48 +98,26 @@ static void zero_rows(float *c, size_t ldc, size_t rows, size_t cols)
         memset(c + r * ldc, 0, cols * sizeof(float));
 }
 
-/* A tile where c has only `cols` of the panel's columns. */
-static void edge_tile(const struct vq_gemm *g, enum vq_tile_kind kind, const struct vq_tile *whole,
-                      size_t cols)
+/* A task's sums before its products: what y holds, zero in the columns that only panels have. */
+static void load_sums(float *c, const float *y, size_t ldy, size_t rows, size_t cols, size_t width)
 {
-    if (cols >= VQ_NR) {
-        g->tile[kind](whole);
-        return;
-    }
-    _Alignas(64) float c[VQ_MAX_TILE * VQ_NR] = {0};
-    struct vq_tile t = *whole;
-    t.c = c;
-    t.ldc = VQ_NR;
-    if (!whole->fresh)
-        copy_rows(c, VQ_NR, whole->c, whole->ldc, t.rows, cols);
-    g->tile[kind](&t);
-    copy_rows(whole->c, whole->ldc, c, VQ_NR, t.rows, cols);
+    copy_rows(c, VQ_CS, y, ldy, rows, cols);
+    if (cols % width)
+        zero_rows(c + cols, VQ_CS, rows, width - cols % width);
 }
 
-/* All rows of a task (whole->rows, up to VQ_MC) times one block, in tiles of nearly equal height.
- * A block that several tiles read is decoded once. */
-static void block_rows(const struct vq_gemm *g, enum vq_tile_kind kind, const struct vq_tile *whole,
-                       size_t cols)
+/* All rows of a task (t->rows, up to VQ_MC) times one block, in tiles of nearly equal height. */
+static void block_rows(const struct vq_gemm *g, enum vq_weight_format f,
+                       const struct vq_tile *whole)
 {
-    _Alignas(64) float decoded[VQ_KC * VQ_NR];
     struct vq_tile t = *whole;
     size_t tiles = ceil_div(t.rows, g->tile_rows);
-    if (tiles > 1 && kind == VQ_TILE_BF16) {
-        g->decode_bf16(t.kc, t.b, decoded);
-        t.b = decoded;
-        kind = VQ_TILE_F32;
-    } else if (tiles > 1 && kind == VQ_TILE_INT8) {
-        g->decode_int8(t.kc, t.b, decoded);
-        t.scale = t.b;
-        t.b = decoded;
-        kind = VQ_TILE_SCALED;
-    }
     for (size_t i = 0; i < tiles; i++) {
         size_t r = whole->rows * i / tiles;
         t.rows = whole->rows * (i + 1) / tiles - r;
         t.a = whole->a + r * VQ_AS;
-        t.c = whole->c + r * whole->ldc;
-        edge_tile(g, kind, &t, cols);
+        t.c = whole->c + r * VQ_CS;
+        g->tile[f](&t);
     }
 }
 
@@ -156,41 +135,32 @@ struct product {
     size_t group; /* panels of a task */
 };
 
-/* How many panels of p..p1 one tile may take. */
-static size_t panels_at_once(const struct vq_weight *w, size_t rows, size_t p, size_t p1)
-{
-    if (rows > VQ_FLAT_ROWS || (p + 1) * VQ_NR > w->N)
-        return 1;
-    return min_size(p1, w->N / VQ_NR) - p;
-}
-
 /* Rows r0..r1 (at most VQ_MC) by panels p0..p1 in tiles. */
 static void mul_block(const struct product *j, size_t r0, size_t r1, size_t p0, size_t p1)
 {
     const struct vq_weight *w = j->w;
-    _Alignas(64) float a[VQ_MC * VQ_AS];
+    _Alignas(64) float a[VQ_MC * VQ_AS], c[VQ_MC * VQ_CS];
+    size_t rows = r1 - r0, cols = min_size(w->N - p0 * w->width, (p1 - p0) * w->width);
+    float *y = j->y + r0 * j->ldy + p0 * w->width;
+    if (j->accumulate)
+        load_sums(c, y, j->ldy, rows, cols, w->width);
     for (size_t k0 = 0; k0 < w->K; k0 += VQ_KC) {
         size_t kc = min_size(VQ_KC, w->K - k0);
-        const float *x = j->x + r0 * j->ldx + k0;
-        if (r1 - r0 > 1)
-            copy_rows(a, VQ_AS, x, j->ldx, r1 - r0, kc);
-        for (size_t p = p0, n; p < p1; p += n) {
-            n = panels_at_once(w, r1 - r0, p, p1);
+        copy_rows(a, VQ_AS, j->x + r0 * j->ldx + k0, j->ldx, rows, kc);
+        for (size_t p = p0; p < p1; p++) {
             struct vq_tile t = {
-                .rows = r1 - r0,
+                .rows = rows,
                 .kc = kc,
-                .a = r1 - r0 > 1 ? a : x,
+                .a = a,
                 .b = vq_block(w, k0, kc, p),
                 .ldb = VQ_NR,
-                .panels = n,
-                .step = vq_block_bytes(w->format, kc),
-                .c = j->y + r0 * j->ldy + p * VQ_NR,
-                .ldc = j->ldy,
+                .c = c + (p - p0) * w->width,
                 .fresh = k0 == 0 && !j->accumulate,
             };
-            block_rows(j->g, (enum vq_tile_kind)w->format, &t, w->N - p * VQ_NR);
+            block_rows(j->g, w->format, &t);
         }
     }
+    copy_rows(y, j->ldy, c, VQ_CS, rows, cols);
 }
 
 /* The same with a back-end that wants plain matrices: the blocks of a slice are decoded side by
@@ -198,16 +168,15 @@ static void mul_block(const struct product *j, size_t r0, size_t r1, size_t p0, 
 static void mul_plain(const struct product *j, size_t r0, size_t r1, size_t p0, size_t p1)
 {
     const struct vq_weight *w = j->w;
-    _Alignas(64) float b[VQ_KC * GROUP_MAX * VQ_NR];
-    size_t ldb = (p1 - p0) * VQ_NR;
-    size_t n = min_size(w->N - p0 * VQ_NR, ldb);
+    _Alignas(64) float b[VQ_KC * PLAIN_COLS];
+    size_t cols = min_size(w->N - p0 * w->width, (p1 - p0) * w->width);
     for (size_t k0 = 0; k0 < w->K; k0 += VQ_KC) {
         size_t kc = min_size(VQ_KC, w->K - k0);
         for (size_t p = p0; p < p1; p++)
-            vq_block_unpack(w->format, kc, vq_block(w, k0, kc, p), b + (p - p0) * VQ_NR, ldb,
-                            VQ_NR);
-        j->g->product(r1 - r0, n, kc, j->x + r0 * j->ldx + k0, j->ldx, b, ldb,
-                      j->y + r0 * j->ldy + p0 * VQ_NR, j->ldy, k0 > 0 || j->accumulate);
+            vq_block_unpack(w->format, kc, vq_block(w, k0, kc, p), b + (p - p0) * w->width,
+                            PLAIN_COLS, w->width);
+        j->g->product(r1 - r0, cols, kc, j->x + r0 * j->ldx + k0, j->ldx, b, PLAIN_COLS,
+                      j->y + r0 * j->ldy + p0 * w->width, j->ldy, k0 > 0 || j->accumulate);
     }
 }
 
@@ -226,13 +195,24 @@ static void mul_task(void *ud, size_t task, int worker)
         mul_block(j, r0, r1, p0, p1);
 }
 
+/* Panels of a task: many repay the copy of x, few keep all threads busy to the end. */
+static size_t group_size(const struct product *j)
+{
+    size_t most = (j->plain ? PLAIN_COLS : VQ_COLS) / j->w->width;
+    size_t group = j->w->panels * j->row_blocks / TASKS;
+    return group < 1 ? 1 : min_size(group, most);
+}
+
 void vq_weight_mul(const struct vq_gemm *g, struct vq_pool *pool, const struct vq_weight *w,
                    size_t M, const float *x, size_t ldx, float *y, size_t ldy, bool accumulate)
 {
     if (!M || !w->N)
         return;
-    if (!w->K && !accumulate)
-        zero_rows(y, ldy, M, w->N);
+    if (!w->K) {
+        if (!accumulate)
+            zero_rows(y, ldy, M, w->N);
+        return;
+    }
     struct product j = {.g = g->product ? &vq_gemm_portable : g,
                         .w = w,
                         .M = M,
@@ -247,7 +227,7 @@ void vq_weight_mul(const struct vq_gemm *g, struct vq_pool *pool, const struct v
         j.plain = true;
         j.row_blocks = ceil_div(M, PLAIN_ROWS);
     }
-    j.group = w->panels / 16 < 1 ? 1 : min_size(w->panels / 16, GROUP_MAX);
+    j.group = group_size(&j);
     size_t tasks = j.row_blocks * ceil_div(w->panels, j.group);
     bool small = M * w->N < SERIAL_MACS / (w->K + 1);
     vq_pool_run(small ? NULL : pool, tasks, mul_task, &j);
@@ -259,64 +239,73 @@ void vq_weight_mul_serial(const struct vq_gemm *g, const struct vq_weight *w, si
     vq_weight_mul(g, NULL, w, M, x, ldx, y, ldy, accumulate);
 }
 
-/* At most VQ_MC rows by a panel's width of b, which is copied first unless only one tile reads
- * it. */
-static void nn_panel(const struct vq_gemm *g, const struct vq_tile *whole, size_t cols)
+/* What a product with an unpacked b reads and writes. */
+struct plain_product {
+    const struct vq_gemm *g;
+    size_t K;
+    const float *a, *b;
+    size_t lda, ldb;
+    float *c;
+    size_t ldc;
+    bool accumulate;
+};
+
+/* One panel of b by all rows of a task. A panel that is not full is copied first, into `padded`. */
+static void nn_panel(const struct plain_product *j, struct vq_tile *t, size_t cols, float *padded)
 {
-    _Alignas(64) float b[VQ_KC * VQ_NR];
-    struct vq_tile t = *whole;
-    if (cols < VQ_NR)
-        memset(b, 0, t.kc * VQ_NR * sizeof(float));
-    if (cols < VQ_NR || t.rows > g->tile_rows) {
-        copy_rows(b, VQ_NR, t.b, t.ldb, t.kc, min_size(cols, VQ_NR));
-        t.b = b;
-        t.ldb = VQ_NR;
+    if (cols < VQ_NR) {
+        memset(padded, 0, t->kc * VQ_NR * sizeof(float));
+        copy_rows(padded, VQ_NR, t->b, t->ldb, t->kc, cols);
+        t->b = padded;
+        t->ldb = VQ_NR;
     }
-    block_rows(g, VQ_TILE_F32, &t, cols);
+    block_rows(j->g, VQ_WEIGHT_F32, t);
 }
 
-static void nn_rows(const struct vq_gemm *g, size_t rows, size_t N, size_t K, const float *a,
-                    size_t lda, const float *b, size_t ldb, float *c, size_t ldc, bool accumulate)
+/* Rows from r (at most VQ_MC) by columns from n (at most VQ_COLS). */
+static void nn_block(const struct plain_product *j, size_t r, size_t rows, size_t n, size_t cols)
 {
-    _Alignas(64) float copy[VQ_MC * VQ_AS];
-    for (size_t k0 = 0; k0 < K; k0 += VQ_KC) {
-        size_t kc = min_size(VQ_KC, K - k0);
-        copy_rows(copy, VQ_AS, a + k0, lda, rows, kc);
-        for (size_t n = 0; n < N; n += VQ_NR) {
+    _Alignas(64) float a[VQ_MC * VQ_AS], c[VQ_MC * VQ_CS], padded[VQ_KC * VQ_NR];
+    float *y = j->c + r * j->ldc + n;
+    if (j->accumulate)
+        load_sums(c, y, j->ldc, rows, cols, VQ_NR);
+    for (size_t k0 = 0; k0 < j->K; k0 += VQ_KC) {
+        size_t kc = min_size(VQ_KC, j->K - k0);
+        copy_rows(a, VQ_AS, j->a + r * j->lda + k0, j->lda, rows, kc);
+        for (size_t p = 0; p < cols; p += VQ_NR) {
             struct vq_tile t = {
                 .rows = rows,
                 .kc = kc,
-                .a = copy,
-                .b = b + k0 * ldb + n,
-                .ldb = ldb,
-                .panels = 1,
-                .c = c + n,
-                .ldc = ldc,
-                .fresh = k0 == 0 && !accumulate,
+                .a = a,
+                .b = j->b + k0 * j->ldb + n + p,
+                .ldb = j->ldb,
+                .c = c + p,
+                .fresh = k0 == 0 && !j->accumulate,
             };
-            nn_panel(g, &t, N - n);
+            nn_panel(j, &t, cols - p, padded);
         }
     }
+    copy_rows(y, j->ldc, c, VQ_CS, rows, cols);
 }
 
 void vq_gemm_nn(const struct vq_gemm *g, size_t M, size_t N, size_t K, const float *a, size_t lda,
                 const float *b, size_t ldb, float *c, size_t ldc, bool accumulate)
 {
-    if (!M || !N)
-        return;
     if (!accumulate && (!K || M == 1))
         zero_rows(c, ldc, M, N);
-    if (!K)
+    if (!M || !N || !K)
         return;
-    if (M > 1 && g->product) {
-        g->product(M, N, K, a, lda, b, ldb, c, ldc, accumulate);
-        return;
-    }
     if (M == 1) {
         (g->product ? &vq_gemm_portable : g)->row(N, K, a, b, ldb, c);
         return;
     }
-    for (size_t r = 0; r < M; r += VQ_MC)
-        nn_rows(g, min_size(VQ_MC, M - r), N, K, a + r * lda, lda, b, ldb, c + r * ldc, ldc,
-                accumulate);
+    if (g->product) {
+        g->product(M, N, K, a, lda, b, ldb, c, ldc, accumulate);
+        return;
+    }
+    struct plain_product j = {g, K, a, b, lda, ldb, c, ldc, accumulate};
+    for (size_t n = 0; n < N; n += VQ_COLS) {
+        for (size_t r = 0; r < M; r += VQ_MC)
+            nn_block(&j, r, min_size(VQ_MC, M - r), n, min_size(VQ_COLS, N - n));
+    }
 }

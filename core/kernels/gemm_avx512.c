@@ -41,9 +41,7 @@ const struct vq_gemm vq_gemm_avx512 = {
     .name = "avx512",
     .tile_rows = ROWS,
     .supported = supported,
-    .tile = {tile_f32, tile_bf16, tile_int8, tile_scaled},
-    .decode_bf16 = decode_bf16,
-    .decode_int8 = decode_int8,
+    .tile = {tile_f32, tile_bf16, tile_int8},
     .row = row,
 };
 #else

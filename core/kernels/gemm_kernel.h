@@ -1,15 +1,21 @@
 /*
  * gemm_kernel: what the files of gemm share, and nobody else includes.
  *
- * Weights are cut into blocks of VQ_KC inputs by VQ_NR outputs (a panel's slice). Blocks lie in
- * memory in the order in which every product visits them: all panels of the first VQ_KC inputs,
- * then all panels of the next, so a product with one row reads one stream. The last panel is padded
- * with zero columns, the last slice is as short as it is.
+ * Weights are cut into blocks of VQ_KC inputs by one panel of outputs. Blocks lie in memory in the
+ * order in which every product visits them: all panels of the first VQ_KC inputs, then all panels
+ * of the next, so a product with one row reads one stream. The last panel is padded with zero
+ * columns, the last slice of inputs is as short as it is. A panel is VQ_NR columns wide, or
+ * VQ_NR_INT8: a row of it fills at least one cache line in every format.
+ *
+ * A row of a bf16 panel is VQ_NR / 2 words; word j holds column j in its low half and column
+ * j + VQ_NR / 2 in its high half, so that a shift and a mask turn one load into two vectors. An
+ * int8 block is a row of groups of VQ_INT8_GROUP inputs, the last as short as it is: first the
+ * group's scales, one for each column, then its inputs.
  *
  * Every kernel of ours forms c = (..((c + a0 b0) + a1 b1) + ..) for each element, over k in
  * ascending order, with or without fused multiply-add but the same way throughout one back-end.
  * Cutting at any k and storing c in between changes nothing, hence the promise of gemm.h. With int8
- * the chain runs inside each group of VQ_INT8_GROUP inputs, and c = c + scale * (group's chain).
+ * the chain runs inside each group, and c = c + scale * (the group's chain).
  */
 #ifndef VQ_CORE_KERNELS_GEMM_KERNEL_H
 #define VQ_CORE_KERNELS_GEMM_KERNEL_H
@@ -18,22 +24,23 @@
 
 #include "core/kernels/gemm.h"
 
-#define VQ_NR 32  /* columns of a panel */
-#define VQ_KC 256 /* inputs of a slice; a multiple of VQ_INT8_GROUP */
-#define VQ_MC 128 /* rows of one task */
-#define VQ_AS                                                                                      \
-    (VQ_KC + 16)        /* row stride of copied rows: not a power of two, so that the rows of a    \
-                           tile fall into different cache sets */
-#define VQ_FLAT_ROWS 2  /* up to so many rows a tile takes several panels at once */
-#define VQ_MAX_TILE  14 /* the highest register tile of any back-end */
+#define VQ_NR          32
+#define VQ_NR_INT8     64
+#define VQ_KC          384 /* inputs of a slice; a multiple of VQ_INT8_GROUP */
+#define VQ_MC          64  /* rows of a task */
+#define VQ_COLS        512 /* columns of a task; a multiple of both widths */
+#define VQ_GROUP_BYTES (VQ_NR_INT8 * (sizeof(float) + VQ_INT8_GROUP))
 
-/* An int8 block is a row of groups: VQ_NR scales, then the inputs of the group. */
-#define VQ_GROUP_BYTES (VQ_NR * sizeof(float) + VQ_INT8_GROUP * VQ_NR)
+/* Strides of a task's copies of x and of its sums: no powers of two, so that the rows of a tile lie
+ * in different sets of a cache. */
+#define VQ_AS (VQ_KC + 16)
+#define VQ_CS (VQ_COLS + 16)
 
 struct vq_weight {
     enum vq_weight_format format;
     size_t K, N;
-    size_t panels; /* ceil(N / VQ_NR) */
+    size_t width;  /* of a panel */
+    size_t panels; /* ceil(N / width) */
     size_t bytes;
     unsigned char *data;
 };
@@ -42,15 +49,9 @@ struct vq_weight {
 static inline size_t vq_block_bytes(enum vq_weight_format f, size_t kc)
 {
     size_t groups = (kc + VQ_INT8_GROUP - 1) / VQ_INT8_GROUP;
-    switch (f) {
-    case VQ_WEIGHT_F32:
-        return kc * VQ_NR * sizeof(float);
-    case VQ_WEIGHT_BF16:
-        return kc * VQ_NR * sizeof(uint16_t);
-    case VQ_WEIGHT_INT8:
-        break;
-    }
-    return groups * VQ_NR * sizeof(float) + kc * VQ_NR;
+    if (f == VQ_WEIGHT_INT8)
+        return (groups * sizeof(float) + kc) * VQ_NR_INT8;
+    return kc * VQ_NR * (f == VQ_WEIGHT_BF16 ? sizeof(uint16_t) : sizeof(float));
 }
 
 /* The block of inputs k0.. (a multiple of VQ_KC, kc of them) and panel p. */
@@ -65,38 +66,22 @@ static inline const unsigned char *vq_block(const struct vq_weight *w, size_t k0
 void vq_block_unpack(enum vq_weight_format f, size_t kc, const void *block, float *dst, size_t ldd,
                      size_t cols);
 
-/* What a tile finds in b. */
-enum vq_tile_kind {
-    VQ_TILE_F32,
-    VQ_TILE_BF16,
-    VQ_TILE_INT8,
-    VQ_TILE_SCALED, /* an int8 block whose inputs are f32 by now; the scales are elsewhere */
-    VQ_TILE_KINDS
-};
-
-/* One step of a product: c[rows, panels * VQ_NR] (+)= a[rows, kc] b[kc, panels * VQ_NR]. */
+/* One step of a product: c[rows, panel] += a[rows, kc] b[kc, panel]. */
 struct vq_tile {
-    size_t rows;       /* 1..tile_rows */
-    size_t kc;         /* 1..VQ_KC */
-    const float *a;    /* row stride VQ_AS */
-    const void *b;     /* the block of the first panel */
-    size_t ldb;        /* VQ_TILE_F32: floats between rows of b; else VQ_NR */
-    size_t panels;     /* 1 unless rows <= VQ_FLAT_ROWS */
-    size_t step;       /* bytes from a panel's block to the next panel's */
-    const void *scale; /* VQ_TILE_SCALED: those of the first group, VQ_GROUP_BYTES apart */
-    float *c;
-    size_t ldc;
-    bool fresh; /* c starts from zero, not from what is there */
+    size_t rows;    /* 1..tile_rows */
+    size_t kc;      /* 1..VQ_KC */
+    const float *a; /* row stride VQ_AS */
+    const void *b;  /* a block; as f32 also rows of an unpacked matrix */
+    size_t ldb;     /* f32 only: floats between rows of b */
+    float *c;       /* row stride VQ_CS */
+    bool fresh;     /* c starts from zero, not from what is there */
 };
 
 struct vq_gemm {
     const char *name;
     size_t tile_rows;
     bool (*supported)(void); /* by this processor; called before anything else of the back-end */
-    void (*tile[VQ_TILE_KINDS])(const struct vq_tile *t);
-    /* The inputs of a block as f32, without the scales of int8. */
-    void (*decode_bf16)(size_t kc, const unsigned char *b, float *dst);
-    void (*decode_int8)(size_t kc, const unsigned char *b, float *dst);
+    void (*tile[VQ_WEIGHT_INT8 + 1])(const struct vq_tile *t); /* by format */
     /* c[N] += a[K] b[K,N] */
     void (*row)(size_t N, size_t K, const float *a, const float *b, size_t ldb, float *c);
     /* If not NULL it does whole products in place of all of the above: c (+)= a b. */

@@ -10,9 +10,9 @@
 #pragma STDC FP_CONTRACT OFF
 #endif
 
-#define ROWS  4 /* of a tile */
-#define WIDTH 8 /* columns whose sums are held at once */
-#define HALF  (VQ_NR / 2)
+#define INLINE static inline __attribute__((always_inline))
+#define ROWS   4 /* of a tile */
+#define WIDTH  8 /* columns whose sums are held at once */
 
 /* One of the two throughout, so that a chain has the same bytes in every loop. */
 static inline float fma_step(float a, float b, float c)
@@ -29,139 +29,94 @@ static bool always(void)
     return true;
 }
 
-/* acc += a b over kc inputs. `rows` is a constant at each call, so that the sums live in
+/* acc += a b over kc inputs. `rows` and `cols` are constants at each call, so that the sums live in
  * registers. */
-static inline __attribute__((always_inline)) void
-chain(float acc[ROWS][WIDTH], size_t rows, size_t kc, const float *a, const float *b, size_t ldb)
+INLINE void chain(float acc[ROWS][VQ_NR], size_t rows, size_t cols, size_t kc, const float *a,
+                  const float *b, size_t ldb)
 {
     for (size_t k = 0; k < kc; k++) {
         for (size_t r = 0; r < rows; r++) {
-            for (size_t j = 0; j < WIDTH; j++)
+            for (size_t j = 0; j < cols; j++)
                 acc[r][j] = fma_step(a[r * VQ_AS + k], b[k * ldb + j], acc[r][j]);
         }
     }
 }
 
-/* WIDTH columns of a tile of plain numbers. */
-static inline __attribute__((always_inline)) void strip(const struct vq_tile *t, size_t rows,
-                                                        size_t n)
+/* `cols` columns from n, of plain numbers. */
+INLINE void strip(const struct vq_tile *t, size_t rows, size_t cols, size_t n)
 {
-    float acc[ROWS][WIDTH];
+    float acc[ROWS][VQ_NR];
     for (size_t r = 0; r < rows; r++) {
-        for (size_t j = 0; j < WIDTH; j++)
-            acc[r][j] = t->fresh ? 0.0f : t->c[r * t->ldc + n + j];
+        for (size_t j = 0; j < cols; j++)
+            acc[r][j] = t->fresh ? 0.0f : t->c[r * VQ_CS + n + j];
     }
-    chain(acc, rows, t->kc, t->a, (const float *)t->b + n, t->ldb);
+    chain(acc, rows, cols, t->kc, t->a, (const float *)t->b + n, t->ldb);
     for (size_t r = 0; r < rows; r++)
-        memcpy(t->c + r * t->ldc + n, acc[r], sizeof(acc[r]));
+        memcpy(t->c + r * VQ_CS + n, acc[r], cols * sizeof(float));
 }
 
-/* WIDTH columns of one group from k0. */
-static inline __attribute__((always_inline)) void
-group_strip(const struct vq_tile *t, size_t rows, size_t n, size_t k0, const float *scale)
+INLINE void panel_rows(const struct vq_tile *t, size_t rows, size_t cols)
 {
-    float acc[ROWS][WIDTH] = {0};
-    size_t kc = t->kc - k0 < VQ_INT8_GROUP ? t->kc - k0 : VQ_INT8_GROUP;
-    chain(acc, rows, kc, t->a + k0, (const float *)t->b + k0 * VQ_NR + n, VQ_NR);
-    for (size_t r = 0; r < rows; r++) {
-        float *c = t->c + r * t->ldc + n;
-        for (size_t j = 0; j < WIDTH; j++)
-            c[j] = fma_step(acc[r][j], scale[n + j], t->fresh && !k0 ? 0.0f : c[j]);
-    }
-}
-
-static inline __attribute__((always_inline)) void tile_rows(const struct vq_tile *t, size_t rows)
-{
-    for (size_t n = 0; n < VQ_NR; n += WIDTH) {
-        if (!t->scale) {
-            strip(t, rows, n);
-            continue;
-        }
-        const unsigned char *scale = t->scale;
-        for (size_t k = 0; k < t->kc; k += VQ_INT8_GROUP) {
-            group_strip(t, rows, n, k, (const float *)(const void *)scale);
-            scale += VQ_GROUP_BYTES;
-        }
-    }
-}
-
-/* One panel, of plain numbers or with scales beside them. */
-static void tile_panel(const struct vq_tile *t)
-{
-    switch (t->rows) {
-    case 1:
-        tile_rows(t, 1);
-        break;
-    case 2:
-        tile_rows(t, 2);
-        break;
-    case 3:
-        tile_rows(t, 3);
-        break;
-    default:
-        tile_rows(t, ROWS);
-        break;
-    }
-}
-
-static void decode_bf16(size_t kc, const unsigned char *b, float *dst)
-{
-    const uint32_t *word = (const uint32_t *)(const void *)b;
-    for (size_t k = 0; k < kc; k++) {
-        for (size_t j = 0; j < HALF; j++) {
-            uint32_t lo = word[k * HALF + j] << 16;
-            uint32_t hi = word[k * HALF + j] & 0xffff0000u;
-            memcpy(dst + k * VQ_NR + j, &lo, sizeof(lo));
-            memcpy(dst + k * VQ_NR + HALF + j, &hi, sizeof(hi));
-        }
-    }
-}
-
-static void decode_int8(size_t kc, const unsigned char *b, float *dst)
-{
-    for (size_t k = 0; k < kc; k++) {
-        if (k % VQ_INT8_GROUP == 0)
-            b += VQ_NR * sizeof(float);
-        for (size_t j = 0; j < VQ_NR; j++)
-            dst[k * VQ_NR + j] = (float)(signed char)b[k * VQ_NR + j];
-    }
-}
-
-/* The panels of a flat tile one after the other, decoded first where the kind says so. */
-static void tile(const struct vq_tile *t, enum vq_tile_kind kind)
-{
-    _Alignas(64) float decoded[VQ_KC * VQ_NR];
-    struct vq_tile one = *t;
-    const unsigned char *b = t->b;
-    for (size_t p = 0; p < t->panels; p++) {
-        one.b = b;
-        if (kind == VQ_TILE_BF16 || kind == VQ_TILE_INT8)
-            one.b = decoded;
-        if (kind == VQ_TILE_BF16)
-            decode_bf16(t->kc, b, decoded);
-        if (kind == VQ_TILE_INT8) {
-            decode_int8(t->kc, b, decoded);
-            one.scale = b;
-        }
-        tile_panel(&one);
-        one.c += VQ_NR;
-        b += t->step;
-    }
+    for (size_t n = 0; n < VQ_NR; n += cols)
+        strip(t, rows, cols, n);
 }
 
 static void tile_f32(const struct vq_tile *t)
 {
-    tile(t, VQ_TILE_F32);
+    switch (t->rows) {
+    case 1:
+        panel_rows(t, 1, VQ_NR);
+        break;
+    case 2:
+        panel_rows(t, 2, WIDTH);
+        break;
+    case 3:
+        panel_rows(t, 3, WIDTH);
+        break;
+    default:
+        panel_rows(t, ROWS, WIDTH);
+        break;
+    }
 }
 
 static void tile_bf16(const struct vq_tile *t)
 {
-    tile(t, VQ_TILE_BF16);
+    _Alignas(64) float b[VQ_KC * VQ_NR];
+    struct vq_tile plain = *t;
+    vq_block_unpack(VQ_WEIGHT_BF16, t->kc, t->b, b, VQ_NR, VQ_NR);
+    plain.b = b;
+    plain.ldb = VQ_NR;
+    tile_f32(&plain);
+}
+
+/* `cols` columns from n of a group of kc inputs, from input k0. */
+INLINE void group_strip(const struct vq_tile *t, size_t k0, size_t kc, size_t n, const float *b,
+                        const float *scale)
+{
+    for (size_t r = 0; r < t->rows; r++) {
+        float acc[ROWS][VQ_NR] = {0};
+        float *c = t->c + r * VQ_CS + n;
+        chain(acc, 1, VQ_NR, kc, t->a + r * VQ_AS + k0, b, VQ_NR);
+        for (size_t j = 0; j < VQ_NR; j++)
+            c[j] = fma_step(acc[0][j], scale[n + j], t->fresh && !k0 ? 0.0f : c[j]);
+    }
 }
 
 static void tile_int8(const struct vq_tile *t)
 {
-    tile(t, VQ_TILE_INT8);
+    _Alignas(64) float b[VQ_INT8_GROUP * VQ_NR];
+    const unsigned char *group = t->b;
+    for (size_t k0 = 0; k0 < t->kc; k0 += VQ_INT8_GROUP) {
+        size_t kc = t->kc - k0 < VQ_INT8_GROUP ? t->kc - k0 : VQ_INT8_GROUP;
+        const float *scale = (const float *)(const void *)group;
+        const signed char *q = (const signed char *)(scale + VQ_NR_INT8);
+        for (size_t n = 0; n < VQ_NR_INT8; n += VQ_NR) {
+            for (size_t i = 0; i < kc * VQ_NR; i++)
+                b[i] = (float)q[i / VQ_NR * VQ_NR_INT8 + n + i % VQ_NR];
+            group_strip(t, k0, kc, n, b, scale);
+        }
+        group += VQ_GROUP_BYTES;
+    }
 }
 
 static void row(size_t N, size_t K, const float *a, const float *b, size_t ldb, float *c)
@@ -176,8 +131,6 @@ const struct vq_gemm vq_gemm_portable = {
     .name = "portable",
     .tile_rows = ROWS,
     .supported = always,
-    .tile = {tile_f32, tile_bf16, tile_int8, tile_panel},
-    .decode_bf16 = decode_bf16,
-    .decode_int8 = decode_int8,
+    .tile = {tile_f32, tile_bf16, tile_int8},
     .row = row,
 };

@@ -2,9 +2,6 @@
  * gemm_weight: weights into and out of the packed form that gemm_kernel.h describes, in the three
  * formats. Packing is done once per model, spread over the pool; unpacking serves inspection and
  * back-ends that want plain matrices.
- *
- * A bf16 row of a panel is VQ_NR / 2 words; word j holds column j in its low half and column
- * j + VQ_NR / 2 in its high half, so that a shift and a mask turn one load into two vectors.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -84,7 +81,7 @@ static float quantise_column(int8_t *dst, size_t kc, const float *w, size_t ldw)
     for (size_t k = 0; k < kc; k++) {
         float q = scale > 0.0f ? nearbyintf(w[k * ldw] / scale) : 0.0f;
         q = q > 127.0f ? 127.0f : q < -127.0f ? -127.0f : q;
-        dst[k * VQ_NR] = (int8_t)q;
+        dst[k * VQ_NR_INT8] = (int8_t)q;
     }
     return scale;
 }
@@ -94,9 +91,9 @@ static void pack_int8(unsigned char *dst, size_t kc, size_t cols, const float *w
     for (size_t k = 0; k < kc; k += VQ_INT8_GROUP) {
         size_t n = min_size(VQ_INT8_GROUP, kc - k);
         float *scale = (float *)(void *)dst;
-        int8_t *q = (int8_t *)(dst + VQ_NR * sizeof(float));
+        int8_t *q = (int8_t *)(dst + VQ_NR_INT8 * sizeof(float));
         memset(dst, 0, vq_block_bytes(VQ_WEIGHT_INT8, n));
-        for (size_t c = 0; c < VQ_NR && c < cols; c++)
+        for (size_t c = 0; c < VQ_NR_INT8 && c < cols; c++)
             scale[c] = quantise_column(q + c, n, w + k * ldw + c, ldw);
         dst += vq_block_bytes(VQ_WEIGHT_INT8, n);
     }
@@ -113,11 +110,11 @@ static void pack_panel(void *ud, size_t p, int worker)
     (void)worker;
     const struct packing *j = ud;
     const struct vq_weight *w = j->w;
-    size_t cols = w->N - p * VQ_NR;
+    size_t cols = w->N - p * w->width;
     for (size_t k0 = 0; k0 < w->K; k0 += VQ_KC) {
         size_t kc = min_size(VQ_KC, w->K - k0);
         void *dst = w->data + (vq_block(w, k0, kc, p) - w->data);
-        const float *src = j->src + k0 * j->lds + p * VQ_NR;
+        const float *src = j->src + k0 * j->lds + p * w->width;
         switch (w->format) {
         case VQ_WEIGHT_F32:
             pack_f32(dst, kc, cols, src, j->lds);
@@ -137,7 +134,7 @@ static bool data_bytes(const struct vq_weight *w, size_t *bytes)
 {
     size_t full = w->K / VQ_KC;
     size_t cells;
-    if (!vq_mul_ok(w->K, VQ_NR * 2 * sizeof(float), &cells))
+    if (!vq_mul_ok(w->K, 4 * VQ_NR_INT8, &cells))
         return false;
     size_t panel = full * vq_block_bytes(w->format, VQ_KC);
     if (w->K % VQ_KC)
@@ -168,8 +165,9 @@ enum vq_status vq_weight_new(struct vq_weight **out, enum vq_weight_format forma
     struct vq_weight *p = vq_alloc(1, sizeof(*p));
     if (!p)
         return vq_nomem(err, "weight", 1, sizeof(*p));
-    *p = (struct vq_weight){
-        .format = format, .K = K, .N = N, .panels = N / VQ_NR + (N % VQ_NR != 0)};
+    *p = (struct vq_weight){.format = format, .K = K, .N = N};
+    p->width = format == VQ_WEIGHT_INT8 ? VQ_NR_INT8 : VQ_NR;
+    p->panels = N / p->width + (N % p->width != 0);
     bool fits = data_bytes(p, &p->bytes);
     p->data = fits ? vq_alloc_aligned(p->bytes) : NULL;
     if (!p->data) {
@@ -213,10 +211,10 @@ static void unpack_int8(size_t kc, const unsigned char *block, float *dst, size_
     for (size_t k = 0; k < kc; k += VQ_INT8_GROUP) {
         size_t n = min_size(VQ_INT8_GROUP, kc - k);
         const float *scale = (const float *)(const void *)block;
-        const int8_t *q = (const int8_t *)(block + VQ_NR * sizeof(float));
+        const int8_t *q = (const int8_t *)(block + VQ_NR_INT8 * sizeof(float));
         for (size_t i = 0; i < n; i++) {
             for (size_t c = 0; c < cols; c++)
-                dst[(k + i) * ldd + c] = (float)q[i * VQ_NR + c] * scale[c];
+                dst[(k + i) * ldd + c] = (float)q[i * VQ_NR_INT8 + c] * scale[c];
         }
         block += vq_block_bytes(VQ_WEIGHT_INT8, n);
     }
@@ -254,7 +252,7 @@ void vq_weight_unpack(const struct vq_weight *w, float *dst)
     for (size_t k0 = 0; k0 < w->K; k0 += VQ_KC) {
         size_t kc = min_size(VQ_KC, w->K - k0);
         for (size_t p = 0; p < w->panels; p++)
-            vq_block_unpack(w->format, kc, vq_block(w, k0, kc, p), dst + k0 * w->N + p * VQ_NR,
-                            w->N, min_size(VQ_NR, w->N - p * VQ_NR));
+            vq_block_unpack(w->format, kc, vq_block(w, k0, kc, p), dst + k0 * w->N + p * w->width,
+                            w->N, min_size(w->width, w->N - p * w->width));
     }
 }

@@ -35,8 +35,8 @@ static void grad_rms_norm(float *dx, const float *dy, const float *x, size_t n, 
     for (size_t j = 0; i + j < n; j++)
         acc[j] = madd(dy[i + j] * g[i + j], x[i + j], acc[j]);
     float along = sum_lanes(acc) * f * f * f / (float)n;
-    EACH for (i = 0; i < n; i++)
-    {
+    EACH
+    for (i = 0; i < n; i++) {
         dx[i] += dy[i] * g[i] * f - x[i] * along;
         dg[i] = madd(dy[i], x[i] * f, dg[i]);
         db[i] += dy[i];
@@ -47,23 +47,29 @@ static void grad_unit_norm(float *dx, const float *dy, const float *y, size_t n,
                            float inverse)
 {
     float f = scale * inverse, along = lanes_dot(dy, y, n) / (scale * scale * (float)n);
-    EACH for (size_t i = 0; i < n; i++) dx[i] = f * (dy[i] - y[i] * along);
+    EACH
+    for (size_t i = 0; i < n; i++)
+        dx[i] = f * (dy[i] - y[i] * along);
 }
 
 static void grad_silu(float *dx, const float *dy, const float *x, size_t n)
 {
-    EACH for (size_t i = 0; i < n; i++) dx[i] = dy[i] * silu_slope(x[i], sigmoid(x[i]));
+    EACH
+    for (size_t i = 0; i < n; i++)
+        dx[i] = dy[i] * silu_slope(x[i], sigmoid(x[i]));
 }
 
 static void grad_gate(float *y, const float *o, const float *g, size_t n)
 {
-    EACH for (size_t i = 0; i < n; i++) y[i] = o[i] * (g[i] * sigmoid(g[i]));
+    EACH
+    for (size_t i = 0; i < n; i++)
+        y[i] = o[i] * (g[i] * sigmoid(g[i]));
 }
 
 static void grad_gate_grad(float *dy, float *o, float *g, size_t n)
 {
-    EACH for (size_t i = 0; i < n; i++)
-    {
+    EACH
+    for (size_t i = 0; i < n; i++) {
         float s = sigmoid(g[i]), open = g[i] * s, slope = silu_slope(g[i], s);
         float d = dy[i], out = o[i];
         dy[i] = d * open;
@@ -74,7 +80,9 @@ static void grad_gate_grad(float *dy, float *o, float *g, size_t n)
 
 static void grad_softmax(float *ds, const float *a, size_t n, float sum)
 {
-    EACH for (size_t i = 0; i < n; i++) ds[i] = a[i] * (ds[i] - sum);
+    EACH
+    for (size_t i = 0; i < n; i++)
+        ds[i] = a[i] * (ds[i] - sum);
 }
 
 static float row_max(const float *x, size_t n)
@@ -101,7 +109,9 @@ static double grad_cross_entropy(float *x, size_t n, size_t target, float weight
     for (size_t i = 0; i < n; i += CHUNK) {
         size_t m = n - i < CHUNK ? n - i : CHUNK;
         float *row = x + i, acc[LANES] = {0};
-        EACH for (size_t j = 0; j < m; j++) row[j] = exp1(row[j] - top);
+        EACH
+        for (size_t j = 0; j < m; j++)
+            row[j] = exp1(row[j] - top);
         size_t k = 0;
         for (; k + LANES <= m; k += LANES) {
             for (size_t j = 0; j < LANES; j++)
@@ -112,7 +122,9 @@ static double grad_cross_entropy(float *x, size_t n, size_t target, float weight
         sum += (double)sum_lanes(acc);
     }
     float f = (float)((double)weight / sum);
-    EACH for (size_t i = 0; i < n; i++) x[i] *= f;
+    EACH
+    for (size_t i = 0; i < n; i++)
+        x[i] *= f;
     x[target] -= weight;
     return log(sum) + ((double)top - (double)hit);
 }

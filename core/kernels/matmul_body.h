@@ -21,22 +21,22 @@ INLINE void strip(const size_t R, size_t depth, const float *a, const float *b, 
                   size_t ldc, bool fresh)
 {
     vf lo[ROWS], hi[ROWS];
-    UNROLL for (size_t r = 0; r < R; r++)
-    {
+    UNROLL
+    for (size_t r = 0; r < R; r++) {
         lo[r] = fresh ? v_zero() : v_load(c + r * ldc);
         hi[r] = fresh ? v_zero() : v_load(c + r * ldc + W);
     }
     for (size_t k = 0; k < depth; k++, a += LANES, b += VQ_PANEL) {
         vf b0 = v_load(b), b1 = v_load(b + W);
-        UNROLL for (size_t r = 0; r < R; r++)
-        {
+        UNROLL
+        for (size_t r = 0; r < R; r++) {
             vf x = v_all(a[r]);
             lo[r] = v_fma(x, b0, lo[r]);
             hi[r] = v_fma(x, b1, hi[r]);
         }
     }
-    UNROLL for (size_t r = 0; r < R; r++)
-    {
+    UNROLL
+    for (size_t r = 0; r < R; r++) {
         v_store(c + r * ldc, lo[r]);
         v_store(c + r * ldc + W, hi[r]);
     }

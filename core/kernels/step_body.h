@@ -41,7 +41,9 @@ static double step_sum_squares(const float *x, size_t n)
 
 static void step_sgd(float *p, const float *g, size_t n)
 {
-    EACH for (size_t i = 0; i < n; i++) p[i] -= g[i];
+    EACH
+    for (size_t i = 0; i < n; i++)
+        p[i] -= g[i];
 }
 
 /* p after a step of `move` and the decay. */
@@ -54,8 +56,8 @@ static void step_adamw(float *p, float *mu, float *nu, const float *g, size_t n,
                        const struct vq_step_adam *c)
 {
     const struct vq_step_adam k = *c;
-    EACH for (size_t i = 0; i < n; i++)
-    {
+    EACH
+    for (size_t i = 0; i < n; i++) {
         float x = g[i] * k.clip;
         float m = madd(k.b1, mu[i], k.fresh1 * x);
         float v = madd(k.b2, nu[i], k.fresh2 * (x * x));
@@ -79,8 +81,8 @@ static void step_lion(float *p, uint16_t *mu, const float *g, size_t n,
                       const struct vq_step_lion *c)
 {
     const struct vq_step_lion k = *c;
-    EACH for (size_t i = 0; i < n; i++)
-    {
+    EACH
+    for (size_t i = 0; i < n; i++) {
         float x = g[i] * k.clip, m = vq_bf16_to_f32(mu[i]);
         float move = sign(as_bf16(k.b1 * m) + k.fresh1 * x);
         mu[i] = vq_f32_to_bf16(as_bf16(k.b2 * m) + k.fresh2 * x);
@@ -123,7 +125,9 @@ static double step_scaled_squares(const float *g, const float *col, size_t n)
 static void step_scaled(float *p, const float *g, const float *col, size_t n, float rate,
                         float decay)
 {
-    EACH for (size_t i = 0; i < n; i++) p[i] = moved(p[i], rate, g[i] * col[i], decay);
+    EACH
+    for (size_t i = 0; i < n; i++)
+        p[i] = moved(p[i], rate, g[i] * col[i], decay);
 }
 
 static inline float new_moment(float *v, float x, float keep)
@@ -151,7 +155,9 @@ static double step_second_moment(float *v, const float *g, size_t n, float clip,
 static void step_by_moment(float *p, const float *g, const float *v, size_t n, float rate,
                            float decay)
 {
-    EACH for (size_t i = 0; i < n; i++) p[i] = moved(p[i], rate, g[i] / sqrtf(v[i]), decay);
+    EACH
+    for (size_t i = 0; i < n; i++)
+        p[i] = moved(p[i], rate, g[i] / sqrtf(v[i]), decay);
 }
 
 const struct vq_step STEP_TABLE = {

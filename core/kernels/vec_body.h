@@ -5,100 +5,15 @@
  * fused multiply-add alone: by at most a few units in the last place of each term.
  */
 #include <math.h>
-#include <stdbool.h>
-#include <string.h>
 
 #include "core/kernels/vec.h"
+#include "core/kernels/vec_math.h"
 
-#if defined(__clang__)
-#pragma STDC FP_CONTRACT OFF
-#endif
-
-/* Elements of a loop depend on nothing but their own index: x and y may be one array. */
-#if defined(__clang__)
-#define EACH _Pragma("clang loop vectorize(assume_safety)")
-#else
-#define EACH _Pragma("GCC ivdep")
-#endif
-
-#define LANES 32   /* partial results of a reduction */
 #define CHUNK 1024 /* floats of scratch */
-
-/* Fused where the set has it, in vector bodies and tails alike: alignment and length of the rest
- * of the array never change an element. */
-static inline float madd(float a, float b, float c)
-{
-#if defined(__FMA__) || defined(__FP_FAST_FMAF)
-    return __builtin_fmaf(a, b, c);
-#else
-    return a * b + c;
-#endif
-}
-
-static inline float from_bits(uint32_t bits)
-{
-    float x;
-    memcpy(&x, &bits, sizeof(x));
-    return x;
-}
-
-static inline uint32_t to_bits(float x)
-{
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof(bits));
-    return bits;
-}
-
-/*
- * exp(x): x = n ln2 + r with |r| <= ln2 / 2, ln2 in two parts of which n times the first is exact
- * (Cody and Waite); a polynomial of degree 6 in r; then 2^n in two factors, so that results below
- * the smallest normal number round once more instead of vanishing. NaN gives NaN, -inf gives 0.
- */
-static inline float exp1(float x)
-{
-    const float magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer */
-    const float low = -105.0f, high = 89.0f;
-    x = low > x ? low : x;
-    x = high < x ? high : x;
-    float shifted = madd(x, 1.44269504f, magic);
-    float n = shifted - magic;
-    float r = madd(n, -0.693359375f, x);
-    r = madd(n, 2.12194440e-4f, r);
-    float p = 1.0f / 720.0f;
-    p = madd(p, r, 1.0f / 120.0f);
-    p = madd(p, r, 1.0f / 24.0f);
-    p = madd(p, r, 1.0f / 6.0f);
-    p = madd(p, r, 0.5f);
-    p = madd(p, r, 1.0f);
-    p = madd(p, r, 1.0f);
-    int32_t e = (int32_t)(to_bits(shifted) - to_bits(magic));
-    int32_t half = e >> 1;
-    float s1 = from_bits((uint32_t)(half + 127) << 23);
-    float s2 = from_bits((uint32_t)(e - half + 127) << 23);
-    return p * s1 * s2;
-}
-
-/* Halves LANES partial sums pairwise. */
-static float sum_lanes(float *acc)
-{
-    for (size_t w = LANES / 2; w > 0; w /= 2) {
-        for (size_t j = 0; j < w; j++)
-            acc[j] += acc[j + w];
-    }
-    return acc[0];
-}
 
 static float vec_dot(const float *x, const float *y, size_t n)
 {
-    float acc[LANES] = {0};
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES) {
-        for (size_t j = 0; j < LANES; j++)
-            acc[j] = madd(x[i + j], y[i + j], acc[j]);
-    }
-    for (size_t j = 0; i + j < n; j++)
-        acc[j] = madd(x[i + j], y[i + j], acc[j]);
-    return sum_lanes(acc);
+    return lanes_dot(x, y, n);
 }
 
 static void vec_rms_norm(float *y, const float *x, size_t n, const float *g, const float *b,
@@ -106,45 +21,63 @@ static void vec_rms_norm(float *y, const float *x, size_t n, const float *g, con
 {
     if (!n)
         return;
-    float root = sqrtf(vec_dot(x, x, n) / (float)n + 1e-6f);
+    float root = sqrtf(lanes_dot(x, x, n) / (float)n + 1e-6f);
     float f = scale / root;
     if (g && b) {
-        EACH for (size_t i = 0; i < n; i++) y[i] = madd(x[i] * f, g[i], b[i]);
+        EACH
+        for (size_t i = 0; i < n; i++)
+            y[i] = madd(x[i] * f, g[i], b[i]);
     } else if (g) {
-        EACH for (size_t i = 0; i < n; i++) y[i] = x[i] * f * g[i];
+        EACH
+        for (size_t i = 0; i < n; i++)
+            y[i] = x[i] * f * g[i];
     } else {
-        EACH for (size_t i = 0; i < n; i++) y[i] = x[i] * f + (b ? b[i] : 0.0f);
+        EACH
+        for (size_t i = 0; i < n; i++)
+            y[i] = x[i] * f + (b ? b[i] : 0.0f);
     }
 }
 
 static void vec_silu(float *y, const float *x, size_t n)
 {
-    EACH for (size_t i = 0; i < n; i++) y[i] = x[i] / (1.0f + exp1(-x[i]));
+    EACH
+    for (size_t i = 0; i < n; i++)
+        y[i] = x[i] / (1.0f + exp1(-x[i]));
 }
 
 static void vec_add(float *y, const float *x, size_t n)
 {
-    EACH for (size_t i = 0; i < n; i++) y[i] += x[i];
+    EACH
+    for (size_t i = 0; i < n; i++)
+        y[i] += x[i];
 }
 
 static void vec_mul(float *y, const float *x, size_t n)
 {
-    EACH for (size_t i = 0; i < n; i++) y[i] *= x[i];
+    EACH
+    for (size_t i = 0; i < n; i++)
+        y[i] *= x[i];
 }
 
 static void vec_scale(float *y, float a, size_t n)
 {
-    EACH for (size_t i = 0; i < n; i++) y[i] *= a;
+    EACH
+    for (size_t i = 0; i < n; i++)
+        y[i] *= a;
 }
 
 static void vec_axpy(float *y, float a, const float *x, size_t n)
 {
-    EACH for (size_t i = 0; i < n; i++) y[i] = madd(a, x[i], y[i]);
+    EACH
+    for (size_t i = 0; i < n; i++)
+        y[i] = madd(a, x[i], y[i]);
 }
 
 static void vec_mix(float *y, float a, float b, const float *x, size_t n)
 {
-    EACH for (size_t i = 0; i < n; i++) y[i] = madd(a, y[i], b * x[i]);
+    EACH
+    for (size_t i = 0; i < n; i++)
+        y[i] = madd(a, y[i], b * x[i]);
 }
 
 static float vec_max(const float *x, size_t n)
@@ -168,8 +101,8 @@ static float vec_max(const float *x, size_t n)
 /* A difference that is never taken where x is -inf, since top may be so too. */
 static inline void exp_row(float *y, const float *x, float top, size_t n)
 {
-    EACH for (size_t i = 0; i < n; i++)
-    {
+    EACH
+    for (size_t i = 0; i < n; i++) {
         float d = x[i] - top;
         y[i] = exp1(x[i] == -INFINITY ? -INFINITY : d);
     }
@@ -197,59 +130,52 @@ static float vec_exp_sum(float *y, const float *x, float top, size_t n)
     return sum_lanes(acc);
 }
 
-/* The first that is not NaN, for rows in which nothing lies below +inf. */
-static size_t nearest_of_none(const float *dot, const float *norm2, size_t n)
+static inline float distance(const float *dot, const float *norm2, size_t i)
 {
-    for (size_t i = 0; i < n; i++) {
-        float d = norm2[i] - 2.0f * dot[i];
-        if (d == d)
+    return norm2[i] - 2.0f * dot[i];
+}
+
+/* Two passes, one for the least value and one for where it first is: both are vectors throughout,
+ * and a tie needs no rule. */
+static size_t vec_nearest(const float *dot, const float *norm2, size_t n)
+{
+    float acc[LANES];
+    for (size_t j = 0; j < LANES; j++)
+        acc[j] = INFINITY;
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        for (size_t j = 0; j < LANES; j++) {
+            float d = distance(dot, norm2, i + j);
+            acc[j] = d < acc[j] ? d : acc[j];
+        }
+    }
+    float least = INFINITY;
+    for (; i < n; i++)
+        least = distance(dot, norm2, i) < least ? distance(dot, norm2, i) : least;
+    for (size_t j = 0; j < LANES; j++)
+        least = acc[j] < least ? acc[j] : least;
+    for (i = 0; i + LANES <= n; i += LANES) {
+        uint32_t here = 0;
+        for (size_t j = 0; j < LANES; j++)
+            here |= distance(dot, norm2, i + j) == least;
+        if (here)
+            break;
+    }
+    for (; i < n; i++) {
+        if (distance(dot, norm2, i) == least)
             return i;
     }
     return 0;
 }
 
-static size_t vec_nearest(const float *dot, const float *norm2, size_t n)
-{
-    float best[LANES];
-    uint32_t at[LANES]; /* which round each lane's best is from */
-    for (size_t j = 0; j < LANES; j++) {
-        best[j] = INFINITY;
-        at[j] = 0;
-    }
-    size_t rounds = n / LANES;
-    for (size_t i = 0; i < rounds; i++) {
-        for (size_t j = 0; j < LANES; j++) {
-            float d = norm2[i * LANES + j] - 2.0f * dot[i * LANES + j];
-            bool less = d < best[j];
-            best[j] = less ? d : best[j];
-            at[j] = less ? (uint32_t)i : at[j];
-        }
-    }
-    float top = INFINITY;
-    size_t index = n;
-    for (size_t j = 0; j < LANES; j++) {
-        size_t i = (size_t)at[j] * LANES + j;
-        if (best[j] < top || (best[j] == top && top < INFINITY && i < index)) {
-            top = best[j];
-            index = i;
-        }
-    }
-    for (size_t i = rounds * LANES; i < n; i++) {
-        float d = norm2[i] - 2.0f * dot[i];
-        if (d < top) {
-            top = d;
-            index = i;
-        }
-    }
-    return index < n ? index : nearest_of_none(dot, norm2, n);
-}
-
 static void vec_gather(float *y, const float *table, const int32_t *index, size_t n)
 {
-    EACH for (size_t i = 0; i < n; i++) y[i] = table[index[i]];
+    EACH
+    for (size_t i = 0; i < n; i++)
+        y[i] = table[index[i]];
 }
 
-/* Sums in double, eight at a time: the eighth parts of a long row are added in this order always. */
+/* Eight partial sums in double, always added up in the same order. */
 static double sum_double(const float *x, size_t n)
 {
     double acc[8] = {0};
@@ -273,8 +199,10 @@ static void vec_log_softmax(float *x, size_t n)
         exp_row(e, x + i, top, m);
         sum += sum_double(e, m);
     }
-    double log_sum = log(sum);
-    EACH for (size_t i = 0; i < n; i++) x[i] = (float)((double)(x[i] - top) - log_sum);
+    double shift = (double)top + log(sum);
+    EACH
+    for (size_t i = 0; i < n; i++)
+        x[i] = (float)((double)x[i] - shift);
 }
 
 const struct vq_vec VEC_TABLE = {
