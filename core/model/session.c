@@ -147,7 +147,7 @@ void vq_session_reset(struct vq_session *s)
     }
     s->position = 0;
     s->start = s->len = 0;
-    s->has_logits = false;
+    s->has_logits = s->edited = false;
 }
 
 /* Copies the state of sequence `from_b` of s into sequence b of d; both have the same engine. */
@@ -198,6 +198,7 @@ enum vq_status vq_session_fork(struct vq_session **out, const struct vq_session 
     d->position = s->position;
     d->len = s->len;
     d->has_logits = s->has_logits;
+    d->edited = s->edited;
     *out = d;
     return VQ_OK;
 }
@@ -404,6 +405,30 @@ static enum vq_status give_logits(struct vq_session *s, const struct vq_block *b
     return o->logits(o->ud, b, s->s.logits, err);
 }
 
+/* What module i has just done with the block. */
+static struct vq_module_view view_module(const struct vq_session *s, size_t i, size_t n)
+{
+    const struct vq_engine *e = s->e;
+    size_t k = e->H * e->K, v = e->H * e->V;
+    return (struct vq_module_view){
+        .module = (int)i,
+        .codes = s->s.codes,
+        .keys = s->s.proj + k,
+        .key_stride = vq_proj_width(e),
+        .branch = s->s.branch,
+        .stream = s->s.x,
+        .gates = s->s.proj + 2 * k + v,
+        .weights = s->s.weights,
+        .weight_stride = s->s.stride,
+        .n_keys = s->len + n,
+        .first_key = s->position - (int64_t)s->len,
+        .key_codes = s->module[i].code + s->start,
+        .key_code_stride = s->cap,
+        .count = s->module[i].count,
+        .aggregate = e->config.agg_cache != 0,
+    };
+}
+
 static enum vq_status feed_block(struct vq_session *s, size_t n, bool want_logits,
                                  const struct vq_feed_options *o, struct vq_err *err)
 {
@@ -420,12 +445,7 @@ static enum vq_status feed_block(struct vq_session *s, size_t n, bool want_logit
         vq_attention_forward(s, i, n);
         if (!see || !see->module)
             continue;
-        const struct vq_module_view v = {.module = (int)i,
-                                         .codes = s->s.codes,
-                                         .keys = s->s.proj + s->e->H * s->e->K,
-                                         .key_stride = vq_proj_width(s->e),
-                                         .branch = s->s.branch,
-                                         .stream = s->s.x};
+        const struct vq_module_view v = view_module(s, i, n);
         see->module(see->ud, &b, &v);
     }
     commit_block(s, n);

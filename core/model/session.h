@@ -51,6 +51,20 @@ struct vq_module_view {
     size_t key_stride;
     const float *branch;  /* [B * n, D] what the module adds to the residual stream */
     const float *stream;  /* [B * n, D] the residual stream after adding it */
+    const float *gates;   /* gates after their SiLU: [H, V] of row r at gates + r * key_stride */
+
+    /* The softmax of query t of sequence b, head h at weights + ((b * H + h) * n + t) *
+     * weight_stride: n_keys keys one by one, at positions first_key and up (0 where the query does
+     * not see them; those further back than M carry no position term, as in the aggregate), then
+     * the S codes of the aggregate as it stood before the block. */
+    const float *weights;
+    size_t weight_stride;
+    size_t n_keys;
+    int64_t first_key;
+    const int32_t *key_codes; /* of key j at key_codes + (b * H + h) * key_code_stride + j */
+    size_t key_code_stride;
+    const int64_t *count; /* [B, H, S] members of each code of the aggregate */
+    bool aggregate;       /* false without agg_cache: the S weights are not there */
 };
 
 /* Callbacks, each may be NULL. Rows of [B * n, ...] arrays are b * n + t. */

@@ -56,6 +56,7 @@ struct vq_session {
     struct vq_module_state *module; /* [modules] */
     struct vq_last_query *last;     /* [modules] */
     bool has_logits;
+    bool edited;        /* codes were taken out of the aggregate: session_edit.h */
     float *last_logits; /* [B, N] */
     struct vq_scratch s;
 };

@@ -10,6 +10,10 @@
 #include "core/ckpt/ckpt.h"
 #include "core/model/session_private.h"
 
+/* The metadata key of a state whose aggregate was edited (session_edit.h): its counts add up to
+ * less than the positions behind the window. */
+#define EDITED "edited"
+
 /* The state gathered into whole arrays. */
 struct arrays {
     int32_t *xl_z;  /* [modules, B H, M] */
@@ -109,8 +113,10 @@ enum vq_status vq_session_save(const struct vq_session *s, const char *path, con
     t[UPPER].data = a.upper;
     t[POS].data = &s->position;
     t[LOGITS].data = s->last_logits;
-    const struct vq_meta meta[] = {{"format", "vqsh-state"}, {"model_sha256", sha256}};
-    status = vq_safetensors_write(path, t, s->has_logits ? N_TENSOR : LOGITS, meta, 2, bytes, err);
+    const struct vq_meta meta[] = {
+        {"format", "vqsh-state"}, {"model_sha256", sha256}, {EDITED, "true"}};
+    status = vq_safetensors_write(path, t, s->has_logits ? N_TENSOR : LOGITS, meta,
+                                  s->edited ? 3 : 2, bytes, err);
     release(&a);
     return status;
 }
@@ -160,7 +166,7 @@ static enum vq_status check(const struct arrays *a, const struct vq_session *s, 
                                "to the positions behind the window");
             left -= count;
         }
-        if (left != 0)
+        if (left != 0 && !s->edited)
             return vq_fail(err, VQ_EFORMAT,
                            "state tensor agg_lower: the counts do not add up to "
                            "the positions behind the window");
@@ -218,6 +224,7 @@ static enum vq_status load_into(struct vq_session *s, const struct vq_ckpt *c, s
     if (status != VQ_OK)
         return status;
     status = read_arrays(c, &a, s, &position, &logits, err);
+    s->edited = vq_ckpt_meta(c, EDITED) != NULL;
     size_t M = s->e->M, len = position < (int64_t)M ? (size_t)position : M;
     if (status == VQ_OK)
         status = check(&a, s, position, len, err);
