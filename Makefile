@@ -13,7 +13,7 @@ BLAS    ?= 1# 0: without OpenBLAS, our own kernels do it all
 READLINE ?= 1# 0: without readline, plain line input
 SAN     ?=# e.g. address,undefined
 WERROR  ?= 0
-OPT     ?= -O2
+OPT     ?= $(if $(SAN),-O1,-O2)
 T       ?=# make check T=NAME runs the tests whose name contains NAME
 
 # One object tree for each configuration, so that variants never mix.
@@ -37,7 +37,8 @@ CXXFLAGS += -std=c++17 $(COMMON)
 LDFLAGS  += $(if $(SAN),-fsanitize=$(SAN))
 LDLIBS   := $(call pkg,--libs,libcjson,-lcjson) $(call pkg,--libs,msgpack,-lmsgpackc) \
             $(call pkg,--libs,sqlite3,-lsqlite3) $(call pkg,--libs,sentencepiece,-lsentencepiece) \
-            $(call pkg,--libs,chafa,-lchafa -lglib-2.0) $(call pkg,--libs,libcrypto,-lcrypto)
+            $(call pkg,--libs,chafa,-lchafa -lglib-2.0) $(call pkg,--libs,libcrypto,-lcrypto) \
+            $(call pkg,--libs,zlib,-lz)
 ifneq ($(BLAS),0)
 LDLIBS   += $(call pkg,--libs,openblas,-lopenblas)
 endif
@@ -88,7 +89,9 @@ ifneq ($(filter x86_64 amd64,$(shell uname -m)),)
 $(BUILD)/core/kernels/%_avx2.o:   KERNEL := -mavx2 -mfma -mf16c
 $(BUILD)/core/kernels/%_avx512.o: KERNEL := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c -mprefer-vector-width=512
 endif
-$(BUILD)/core/kernels/%.o: private OPT := -O3 -fno-math-errno -fno-trapping-math
+$(BUILD)/core/kernels/%.o: private OPT := $(if $(SAN),-O1,-O3) -fno-math-errno -fno-trapping-math
+# clang warns of each loop that it does not vectorise, which at -O1 are all.
+$(BUILD)/core/kernels/%.o: private WARN_C += $(if $(findstring clang,$(CC)),-Wno-pass-failed)
 
 $(BUILD)/%.o: %.c $(BUILD)/flags
 	@mkdir -p $(@D)

@@ -22,7 +22,7 @@ complain "banned functions" \
 
 # library header -> how many files of ours may include it
 for header in sqlite3.h cblas.h msgpack.h cJSON.h chafa.h stb_image_write.h stb_image.h \
-    stb_image_resize.h sentencepiece_processor.h readline/readline.h openssl/; do
+    stb_image_resize.h sentencepiece_processor.h readline/readline.h openssl/ zlib.h; do
     files=$(grep -lE "#include [<\"](.*/)?$header" -r core viz repl --include='*.c' --include='*.cc' --include='*.h')
     n=$(printf '%s' "$files" | grep -c .)
     [ "$n" -le 1 ] || complain "$header is included by $n files" "$files"
