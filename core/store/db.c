@@ -386,6 +386,15 @@ void vq_stmt_reset(struct vq_stmt *s)
     sqlite3_reset(s->h);
 }
 
+void vq_stmt_recycle(struct vq_stmt *s)
+{
+    if (s->db->owner != getpid())
+        return;
+    sqlite3_reset(s->h);
+    sqlite3_clear_bindings(s->h);
+    s->bound = SQLITE_OK;
+}
+
 static void note_binding(struct vq_stmt *s, int rc)
 {
     if (s->bound == SQLITE_OK)
@@ -457,6 +466,16 @@ enum vq_status vq_stmt_run(struct vq_stmt *s, struct vq_err *err)
     enum vq_status status = vq_stmt_step(s, &row, err);
     sqlite3_reset(s->h);
     return status;
+}
+
+int vq_stmt_parameters(const struct vq_stmt *s)
+{
+    return sqlite3_bind_parameter_count(s->h);
+}
+
+const char *vq_stmt_parameter(const struct vq_stmt *s, int i)
+{
+    return sqlite3_bind_parameter_name(s->h, i);
 }
 
 int vq_stmt_columns(const struct vq_stmt *s)

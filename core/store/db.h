@@ -80,8 +80,9 @@ int64_t vq_db_now_ms(void);
  * reported by the next step. Strings and blobs are copied. */
 enum vq_status vq_stmt_prepare(struct vq_stmt **out, struct vq_db *db, const char *sql,
                                struct vq_err *err);
-void vq_stmt_free(struct vq_stmt *s);  /* s may be NULL */
-void vq_stmt_reset(struct vq_stmt *s); /* ready to run again; bindings stay */
+void vq_stmt_free(struct vq_stmt *s);    /* s may be NULL */
+void vq_stmt_reset(struct vq_stmt *s);   /* ready to run again; bindings stay */
+void vq_stmt_recycle(struct vq_stmt *s); /* as after preparing: nothing is bound */
 
 void vq_stmt_int(struct vq_stmt *s, int i, int64_t value);
 void vq_stmt_real(struct vq_stmt *s, int i, double value);     /* NaN becomes NULL */
@@ -89,6 +90,11 @@ void vq_stmt_text(struct vq_stmt *s, int i, const char *text); /* NULL binds NUL
 void vq_stmt_bytes(struct vq_stmt *s, int i, const char *text, size_t len);
 void vq_stmt_blob(struct vq_stmt *s, int i, const void *data, size_t len);
 void vq_stmt_u64(struct vq_stmt *s, int i, uint64_t value); /* as decimal text */
+
+/* How many values a statement takes, and the name of the i-th, counted from 1, with its ':', '@' or
+ * '$'; NULL for a bare '?'. */
+int vq_stmt_parameters(const struct vq_stmt *s);
+const char *vq_stmt_parameter(const struct vq_stmt *s, int i);
 
 /* *row is true when a row is there to be read; false at the end. */
 enum vq_status vq_stmt_step(struct vq_stmt *s, bool *row, struct vq_err *err);

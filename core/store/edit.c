@@ -1,7 +1,6 @@
 /*
- * Editing the notebook after the fact: tags, notes, removal.
+ * Editing the notebook after the fact: tags, names, notes. Removing is in remove.c.
  */
-#include <ctype.h>
 #include <string.h>
 
 #include "core/store/internal.h"
@@ -40,9 +39,8 @@ static enum vq_status change(struct vq_store *store, const char *sql, const char
     return status;
 }
 
-/* Inside a transaction: the run's status. */
-static enum vq_status look_up(struct vq_store *store, const char *id, enum vq_run_status *out,
-                              struct vq_err *err)
+enum vq_status vq_store_status(struct vq_store *store, const char *id, enum vq_run_status *out,
+                               struct vq_err *err)
 {
     struct vq_stmt *s;
     bool row = false;
@@ -69,7 +67,7 @@ static enum vq_status edit(struct vq_store *store, const char *sql, const char *
     enum vq_status status = vq_store_begin(store, err);
     if (status != VQ_OK)
         return status;
-    status = look_up(store, id, &ignored, err);
+    status = vq_store_status(store, id, &ignored, err);
     if (status == VQ_OK)
         status = change(store, sql, id, text, len, err);
     if (status == VQ_OK && changed)
@@ -106,17 +104,50 @@ enum vq_status vq_store_note_add(struct vq_store *store, const char *id, const c
                 err);
 }
 
-enum vq_status vq_store_remove(struct vq_store *store, const char *id, bool force,
-                               struct vq_err *err)
+enum vq_status vq_store_note_set(struct vq_store *store, const char *id, size_t n, const char *text,
+                                 size_t len, struct vq_err *err)
 {
-    enum vq_run_status how;
+    struct vq_stmt *s = NULL;
+    bool row = false;
+    int64_t at = 0;
     enum vq_status status = vq_store_begin(store, err);
     if (status != VQ_OK)
         return status;
-    status = look_up(store, id, &how, err);
-    if (status == VQ_OK && how == VQ_RUN_RUNNING && !force)
-        status = vq_fail(err, VQ_EINVAL, "run %s is still running; interrupt it first", id);
+    status = vq_stmt_prepare(
+        &s, store->db, "SELECT rowid FROM notes WHERE run = ?1 ORDER BY rowid LIMIT 1 OFFSET ?2",
+        err);
+    if (status == VQ_OK) {
+        vq_stmt_text(s, 1, id);
+        vq_stmt_int(s, 2, n > 0 && n < INT64_MAX ? (int64_t)n - 1 : INT64_MAX);
+        status = vq_stmt_step(s, &row, err);
+        at = vq_column_int(s, 0);
+    }
+    vq_stmt_free(s);
+    s = NULL;
+    if (status == VQ_OK && !row)
+        status = vq_fail(err, VQ_ENOTFOUND, "run %s has no note %zu", id, n);
     if (status == VQ_OK)
-        status = change(store, "DELETE FROM runs WHERE id = ?1", id, NULL, 0, err);
+        status = vq_stmt_prepare(&s, store->db,
+                                 len ? "UPDATE notes SET text = ?2 WHERE rowid = ?1"
+                                     : "DELETE FROM notes WHERE rowid = ?1",
+                                 err);
+    if (status == VQ_OK) {
+        vq_stmt_int(s, 1, at);
+        if (len)
+            vq_stmt_bytes(s, 2, text, len);
+        status = vq_stmt_run(s, err);
+    }
+    vq_stmt_free(s);
     return vq_db_end(store->db, status, err);
+}
+
+enum vq_status vq_store_rename(struct vq_store *store, const char *id, const char *name, size_t len,
+                               struct vq_err *err)
+{
+    if (len && memchr(name, '\0', len))
+        return vq_fail(err, VQ_EINVAL, "a run's name cannot hold a NUL byte");
+    return edit(store,
+                len ? "UPDATE runs SET name = ?2 WHERE id = ?1"
+                    : "UPDATE runs SET name = NULL WHERE id = ?1",
+                id, len ? name : NULL, len, NULL, err);
 }

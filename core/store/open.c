@@ -317,8 +317,9 @@ static enum vq_status mark_crashed(struct vq_store *s, const char *id, struct vq
 }
 
 /* Walks this host's running runs; with `mark` the dead ones become crashed, else *dead is set if
- * there is one. */
-static enum vq_status find_dead(struct vq_store *s, bool mark, bool *dead, struct vq_err *err)
+ * there is one, and *gone (may be NULL) if `id` is among them. */
+static enum vq_status find_dead(struct vq_store *s, bool mark, bool *dead, const char *id,
+                                bool *gone, struct vq_err *err)
 {
     struct vq_stmt *q;
     enum vq_status status = vq_stmt_prepare(&q, s->db,
@@ -335,6 +336,8 @@ static enum vq_status find_dead(struct vq_store *s, bool mark, bool *dead, struc
         if (!vq_proc_is_gone(&p, &s->self))
             continue;
         *dead = true;
+        if (gone && strcmp(vq_column_text(q, 0), id) == 0)
+            *gone = true;
         if (mark && (status = mark_crashed(s, vq_column_text(q, 0), err)) != VQ_OK)
             break;
     }
@@ -343,16 +346,19 @@ static enum vq_status find_dead(struct vq_store *s, bool mark, bool *dead, struc
 }
 
 /* Looks before it writes: the usual open finds nobody dead and takes no lock. */
-static enum vq_status recover(struct vq_store *s, struct vq_err *err)
+enum vq_status vq_store_recover(struct vq_store *store, const char *id, bool *gone,
+                                struct vq_err *err)
 {
     bool dead = false;
-    enum vq_status status = find_dead(s, false, &dead, err);
-    if (status != VQ_OK || !dead)
+    if (gone)
+        *gone = false;
+    enum vq_status status = find_dead(store, false, &dead, id, gone, err);
+    if (status != VQ_OK || !dead || store->readonly)
         return status;
-    status = vq_store_begin(s, err);
+    status = vq_store_begin(store, err);
     if (status != VQ_OK)
         return status;
-    return vq_db_end(s->db, find_dead(s, true, &dead, err), err);
+    return vq_db_end(store->db, find_dead(store, true, &dead, id, NULL, err), err);
 }
 
 static enum vq_status open_steps(struct vq_store *s, const char *path, struct place *place,
@@ -369,7 +375,7 @@ static enum vq_status open_steps(struct vq_store *s, const char *path, struct pl
     if (status != VQ_OK)
         return status;
     note_journal(s, place);
-    return recover(s, err);
+    return vq_store_recover(s, NULL, NULL, err);
 }
 
 enum vq_status vq_store_open(struct vq_store **out, const char *path,
@@ -404,6 +410,8 @@ void vq_store_close(struct vq_store *store)
 {
     if (!store)
         return;
+    for (size_t i = 0; i < VQ_KEPT; i++)
+        vq_stmt_free(store->kept[i].stmt);
     /* The writing connection goes last: it folds the write-ahead log into the file. */
     vq_db_close(store->reader);
     vq_db_close(store->db);

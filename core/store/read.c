@@ -1,6 +1,6 @@
 /*
- * Reading runs back. Filters are one fixed statement whose unused conditions are switched off by
- * NULL; a "part of" is instr(), in which no character is special.
+ * Reading runs back; find.c tells which run is meant. Filters are one fixed statement whose unused
+ * conditions are switched off by NULL; a "part of" is instr(), in which no character is special.
  */
 #include <math.h>
 #include <stdio.h>
@@ -17,24 +17,19 @@
     " (SELECT group_concat(t.tag, ',') FROM tags t WHERE t.run = r.id),"                           \
     " (SELECT count(*) FROM notes n WHERE n.run = r.id)"
 
-#define PART(column) "instr(lower(" column "), lower(?5))"
-
-#define RUN_FILTER                                                                                                                                                                                                                             \
-    " WHERE (?1 IS NULL OR r.command = ?1)"                                                                                                                                                                                                    \
-    " AND (?2 IS NULL OR instr(?2, ',' || r.status || ','))"                                                                                                                                                                                   \
-    " AND (?3 IS NULL OR instr(lower(r.model_name), lower(?3))"                                                                                                                                                                                \
-    "                 OR instr(lower(r.model_path), lower(?3)))"                                                                                                                                                                               \
-    " AND (?4 IS NULL OR EXISTS(SELECT 1 FROM tags t WHERE t.run = r.id AND t.tag = ?4))"                                                                                                                                                      \
-    " AND (?5 IS NULL OR " PART("r.id") " OR " PART("r.name") " OR " PART(                                                                                                                                                                     \
-        "r.command_line") "  OR " PART("r.model_name") " OR " PART("r.model_path") " OR " PART("r"                                                                                                                                             \
-                                                                                               "."                                                                                                                                             \
-                                                                                               "e"                                                                                                                                             \
-                                                                                               "r"                                                                                                                                             \
-                                                                                               "r"                                                                                                                                             \
-                                                                                               "o"                                                                                                                                             \
-                                                                                               "r") "  OR EXISTS(SELECT 1 FROM tags t WHERE t.run = r.id AND " PART("t.tag") ")"                                                               \
-                                                                                                                                                                             "  OR EXISTS(SELECT 1 FROM notes n WHERE n.run = r.id AND " PART( \
-                                                                                                                                                                                 "n.text") "))"
+/* Switched off by NULL: ?1 command, ?2 list of statuses, ?3 model, ?4 tag, ?5 text. */
+#define RUN_FILTER                                                                                 \
+    " WHERE r.removed_at IS NULL"                                                                  \
+    " AND (?1 IS NULL OR r.command = ?1)"                                                          \
+    " AND (?2 IS NULL OR instr(?2, ',' || r.status || ','))"                                       \
+    " AND (?3 IS NULL OR instr(lower(r.model_name), lower(?3))"                                    \
+    "                 OR instr(lower(r.model_path), lower(?3)))"                                   \
+    " AND (?4 IS NULL OR EXISTS(SELECT 1 FROM tags t WHERE t.run = r.id AND t.tag = ?4))"          \
+    " AND (?5 IS NULL OR instr(lower(r.id), lower(?5)) OR instr(lower(r.name), lower(?5))"         \
+    "  OR instr(lower(r.command_line), lower(?5)) OR instr(lower(r.model_name), lower(?5))"        \
+    "  OR instr(lower(r.model_path), lower(?5)) OR instr(lower(r.error), lower(?5))"               \
+    "  OR EXISTS(SELECT 1 FROM tags t WHERE t.run = r.id AND instr(lower(t.tag), lower(?5)))"      \
+    "  OR EXISTS(SELECT 1 FROM notes n WHERE n.run = r.id AND instr(lower(n.text), lower(?5))))"
 
 static void fill_info(struct vq_run_info *info, struct vq_stmt *s, bool whole)
 {
@@ -149,95 +144,6 @@ enum vq_status vq_store_runs(struct vq_store *store, const struct vq_run_filter 
     return status;
 }
 
-/* Runs `sql` with ?1 = arg; one row: its id; several: an error that names them. *found says
- * whether there was any. */
-static enum vq_status pick(struct vq_store *store, const char *sql, const char *arg,
-                           const char *what, char id[VQ_RUN_ID_SIZE], bool *found,
-                           struct vq_err *err)
-{
-    struct vq_stmt *s;
-    *found = false;
-    enum vq_status status = vq_stmt_prepare(&s, store->db, sql, err);
-    if (status != VQ_OK)
-        return status;
-    vq_stmt_text(s, 1, arg);
-    char names[128] = "";
-    size_t used = 0, n = 0;
-    bool row = false;
-    while ((status = vq_stmt_step(s, &row, err)) == VQ_OK && row) {
-        if (n++ == 0)
-            snprintf(id, VQ_RUN_ID_SIZE, "%s", vq_column_text(s, 0));
-        if (n <= 5)
-            used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%.20s",
-                                     n > 1 ? ", " : "", vq_column_text(s, 0));
-    }
-    vq_stmt_free(s);
-    *found = n > 0;
-    if (status == VQ_OK && n > 1)
-        status = vq_fail(err, VQ_EINVAL, "'%s' is %s %zu runs: %s%s; give a whole id", arg, what, n,
-                         names, n > 5 ? ", ..." : "");
-    return status;
-}
-
-static enum vq_status find_from_end(struct vq_store *store, const char *selector,
-                                    char id[VQ_RUN_ID_SIZE], struct vq_err *err)
-{
-    char *end;
-    unsigned long back = strtoul(selector + 1, &end, 10);
-    if (*end || back == 0 || strlen(selector) > 10)
-        return vq_fail(err, VQ_EINVAL,
-                       "'%s': expected -1 for the newest run, -2 for the one "
-                       "before, ...",
-                       selector);
-    struct vq_stmt *s;
-    bool row = false;
-    enum vq_status status = vq_stmt_prepare(
-        &s, store->db, "SELECT id FROM runs ORDER BY started_at DESC, rowid DESC LIMIT 1 OFFSET ?1",
-        err);
-    if (status != VQ_OK)
-        return status;
-    vq_stmt_int(s, 1, (int64_t)back - 1);
-    status = vq_stmt_step(s, &row, err);
-    if (status == VQ_OK && row)
-        snprintf(id, VQ_RUN_ID_SIZE, "%s", vq_column_text(s, 0));
-    vq_stmt_free(s);
-    int64_t have = 0;
-    if (status == VQ_OK && !row)
-        status = vq_db_int(store->db, "SELECT count(*) FROM runs", &have, err);
-    if (status == VQ_OK && !row)
-        status = vq_fail(err, VQ_ENOTFOUND, "there is no run %s: %lld are recorded", selector,
-                         (long long)have);
-    return status;
-}
-
-enum vq_status vq_store_find(struct vq_store *store, const char *selector, char id[VQ_RUN_ID_SIZE],
-                             struct vq_err *err)
-{
-    static const struct {
-        const char *sql, *what;
-    } ways[] = {
-        {"SELECT id FROM runs WHERE id = lower(?1)", "the id of"},
-        {"SELECT id FROM runs WHERE name = ?1 ORDER BY started_at DESC", "the name of"},
-        /* Ids end in digits and lower-case letters, so '{' bounds every continuation. */
-        {"SELECT id FROM runs WHERE id >= lower(?1) AND id < lower(?1) || '{'",
-         "the beginning of the ids of"},
-    };
-    id[0] = '\0';
-    if (!selector || !selector[0])
-        return vq_fail(err, VQ_EINVAL,
-                       "expected a run: its id, the beginning of it, its name, "
-                       "or -1 for the newest");
-    if (selector[0] == '-' && selector[1] >= '0' && selector[1] <= '9')
-        return find_from_end(store, selector, id, err);
-    for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
-        bool found;
-        enum vq_status status = pick(store, ways[i].sql, selector, ways[i].what, id, &found, err);
-        if (status != VQ_OK || found)
-            return status;
-    }
-    return vq_fail(err, VQ_ENOTFOUND, "no run has the id or the name '%s'", selector);
-}
-
 /* The strings of an info, in the order of `text` below. */
 static void strings_of(struct vq_run_info *info, const char **text[14])
 {
@@ -305,13 +211,14 @@ enum vq_status vq_store_run(struct vq_store *store, const char *selector, struct
     return status;
 }
 
-/* Steps through `sql` (with ?1 = id and, if given, ?2 = arg) and hands each row to `each`. */
+/* Steps through `sql` (a constant, with ?1 = id and, if given, ?2 = arg) and hands each row to
+ * `each`. */
 static enum vq_status iterate(struct vq_store *store, const char *sql, const char *id,
                               const char *arg, bool (*each)(struct vq_stmt *s, void *ctx),
                               void *ctx, struct vq_err *err)
 {
     struct vq_stmt *s;
-    enum vq_status status = vq_stmt_prepare(&s, store->db, sql, err);
+    enum vq_status status = vq_store_stmt(store, sql, &s, err);
     if (status != VQ_OK)
         return status;
     vq_stmt_text(s, 1, id);
@@ -321,7 +228,7 @@ static enum vq_status iterate(struct vq_store *store, const char *sql, const cha
     while ((status = vq_stmt_step(s, &row, err)) == VQ_OK && row)
         if (!each(s, ctx))
             break;
-    vq_stmt_free(s);
+    vq_store_stmt_done(store, s);
     return status;
 }
 
@@ -373,14 +280,9 @@ enum vq_status vq_store_metrics(struct vq_store *store, const char *id, vq_metri
 {
     struct metric_ctx ctx = {row, ud};
     return iterate(store,
-                   "SELECT n.name, a.points, a.lo, a.hi, a.min, a.max, l.kind, l.value"
-                   " FROM (SELECT name, count(*) AS points, min(step) AS lo, max(step) AS hi,"
-                   "        min(value) FILTER(WHERE kind = 'real') AS min,"
-                   "        max(value) FILTER(WHERE kind = 'real') AS max"
-                   "       FROM metrics WHERE run = ?1 GROUP BY name) a"
-                   " JOIN (SELECT name, kind, value, max(seq)"
-                   "       FROM metrics WHERE run = ?1 GROUP BY name) l ON l.name = a.name"
-                   " JOIN metric_names n ON n.id = a.name ORDER BY n.name",
+                   "SELECT n.name, s.points, s.low_step, s.high_step, s.min_value, s.max_value,"
+                   " s.last_kind, s.last_value FROM metric_stats s"
+                   " JOIN metric_names n ON n.id = s.name WHERE s.run = ?1 ORDER BY n.name",
                    id, NULL, each_metric, &ctx, err);
 }
 
@@ -404,6 +306,68 @@ enum vq_status vq_store_points(struct vq_store *store, const char *id, const cha
                    "SELECT step, time, kind, value FROM metrics WHERE run = ?1"
                    " AND name = (SELECT id FROM metric_names WHERE name = ?2) ORDER BY step, seq",
                    id, metric, each_point, &ctx, err);
+}
+
+enum vq_status vq_store_points_after(struct vq_store *store, const char *id, const char *metric,
+                                     int64_t from_step, int64_t *seq, vq_point_row row, void *ud,
+                                     struct vq_err *err)
+{
+    struct vq_stmt *s;
+    bool more = false;
+    const int64_t after = *seq;
+    enum vq_status status = vq_store_stmt(
+        store,
+        "SELECT step, time, kind, value, seq FROM metrics WHERE run = ?1"
+        " AND name = (SELECT id FROM metric_names WHERE name = ?2) AND step >= ?3 AND seq > ?4"
+        " ORDER BY step, seq",
+        &s, err);
+    if (status != VQ_OK)
+        return status;
+    vq_stmt_text(s, 1, id);
+    vq_stmt_text(s, 2, metric);
+    vq_stmt_int(s, 3, from_step);
+    vq_stmt_int(s, 4, after);
+    while ((status = vq_stmt_step(s, &more, err)) == VQ_OK && more) {
+        int64_t at = vq_column_int(s, 4);
+        *seq = at > *seq ? at : *seq;
+        if (!row(ud, vq_column_int(s, 0), vq_column_real(s, 1),
+                 vq_real_of(s, vq_column_text(s, 2), 3)))
+            break;
+    }
+    vq_store_stmt_done(store, s);
+    return status;
+}
+
+struct member_ctx {
+    vq_member_row row;
+    void *ud;
+};
+
+static bool each_member(struct vq_stmt *s, void *ctx)
+{
+    const struct member_ctx *c = ctx;
+    struct vq_value value = vq_column(s, 1);
+    return c->row(c->ud, vq_column_text(s, 0), &value, vq_column_text(s, 2));
+}
+
+/* json_each() of a text that is no JSON would fail the whole query. */
+#define MEMBERS(column)                                                                            \
+    "SELECT j.key, j.value, r." column " -> ('$.\"' || j.key || '\"')"                             \
+    " FROM (SELECT * FROM runs WHERE id = ?1 AND json_valid(" column ")) r,"                       \
+    " json_each(r." column ") j WHERE typeof(j.key) = 'text'"
+
+enum vq_status vq_store_config(struct vq_store *store, const char *id, vq_member_row row, void *ud,
+                               struct vq_err *err)
+{
+    struct member_ctx ctx = {row, ud};
+    return iterate(store, MEMBERS("config"), id, NULL, each_member, &ctx, err);
+}
+
+enum vq_status vq_store_settings(struct vq_store *store, const char *id, vq_member_row row,
+                                 void *ud, struct vq_err *err)
+{
+    struct member_ctx ctx = {row, ud};
+    return iterate(store, MEMBERS("settings"), id, NULL, each_member, &ctx, err);
 }
 
 struct sample_ctx {

@@ -13,6 +13,7 @@
 
 #include "core/base/mem.h"
 #include "core/store/internal.h"
+#include "core/store/stats.h"
 
 #define FLUSH_POINTS  8192       /* written together; some 20 ms of work */
 #define FLUSH_MS      1000       /* points wait no longer than this */
@@ -30,6 +31,7 @@ struct point {
 struct metric_name {
     char *name;
     int64_t id; /* in metric_names; 0 until a transaction that knows it has been committed */
+    struct vq_stats batch; /* of the points being written */
 };
 
 struct vq_run {
@@ -375,9 +377,21 @@ static enum vq_status look_up_name(struct vq_db *db, const char *name, int64_t *
 static enum vq_status look_up_names(struct vq_run *run, struct vq_err *err)
 {
     enum vq_status status = VQ_OK;
-    for (size_t i = 0; i < run->n_names && status == VQ_OK; i++)
+    for (size_t i = 0; i < run->n_names && status == VQ_OK; i++) {
+        run->names[i].batch = (struct vq_stats){0};
         if (run->names[i].id == 0)
             status = look_up_name(run->store->db, run->names[i].name, &run->names[i].id, err);
+    }
+    return status;
+}
+
+static enum vq_status merge_stats(struct vq_run *run, struct vq_err *err)
+{
+    enum vq_status status = VQ_OK;
+    for (size_t i = 0; i < run->n_names && status == VQ_OK; i++)
+        if (run->names[i].batch.points > 0)
+            status = vq_stats_merge(run->store->db, run->id, run->names[i].id, &run->names[i].batch,
+                                    err);
     return status;
 }
 
@@ -404,16 +418,18 @@ static enum vq_status insert_points(struct vq_run *run, struct vq_err *err)
     vq_stmt_text(s, 1, run->id);
     for (size_t i = 0; i < run->n_points && status == VQ_OK; i++) {
         const struct point *p = &run->points[i];
+        const int64_t seq = run->seq + (int64_t)i;
+        vq_stats_add(&run->names[p->name].batch, p->step, seq, p->time, p->value);
         vq_stmt_int(s, 2, run->names[p->name].id);
         vq_stmt_int(s, 3, p->step);
-        vq_stmt_int(s, 4, run->seq + (int64_t)i);
+        vq_stmt_int(s, 4, seq);
         vq_stmt_real(s, 5, p->time);
         vq_stmt_text(s, 6, vq_real_kind(p->value));
         vq_stmt_real(s, 7, p->value);
         status = vq_stmt_run(s, err);
     }
     vq_stmt_free(s);
-    return status;
+    return status == VQ_OK ? merge_stats(run, err) : status;
 }
 
 /* After a transaction with insert_points has ended. */

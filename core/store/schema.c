@@ -131,7 +131,102 @@ static const char views[] =
                                                            " bytes, path, CAST(text AS TEXT) AS "
                                                            "text FROM samples;";
 
-static const struct vq_schema_step steps[] = {{tables}, {views}};
+/*
+ * Formats 3 and 4: removal that can be undone, statistics of metrics (stats.h), files left behind by runs
+ * that are gone for good.
+ *
+ * A run with a removed_at is hidden everywhere until it is restored or purged; runs that are shown
+ * have an index of their own, so counting and listing them never touches the rows of others.
+ * orphans lists the files of purged runs, by absolute path, until they are deleted or found gone.
+ */
+static const char history[] =
+    "ALTER TABLE runs ADD COLUMN removed_at REAL;"
+    "DROP INDEX runs_by_start;"
+    "CREATE INDEX runs_shown ON runs(started_at) WHERE removed_at IS NULL;"
+    "CREATE INDEX runs_removed ON runs(removed_at) WHERE removed_at IS NOT NULL;"
+    "CREATE INDEX results_by_key ON results(key);"
+
+    "CREATE TABLE metric_stats("
+    " run TEXT NOT NULL REFERENCES runs(id) ON DELETE CASCADE,"
+    " name INTEGER NOT NULL REFERENCES metric_names(id),"
+    " points INTEGER NOT NULL,"
+    " low_step INTEGER NOT NULL, high_step INTEGER NOT NULL,"
+    " reals INTEGER NOT NULL,"
+    " min_value REAL, min_step INTEGER, max_value REAL, max_step INTEGER,"
+    " last_seq INTEGER NOT NULL, last_step INTEGER NOT NULL, last_time REAL NOT NULL,"
+    " last_kind TEXT NOT NULL CHECK(last_kind IN ('real','nan','inf','-inf')),"
+    " last_value,"
+    " PRIMARY KEY(run, name)) WITHOUT ROWID;"
+    "INSERT INTO metric_stats"
+    " SELECT a.run, a.name, a.points, a.low, a.high, coalesce(lo.n, 0), lo.value, lo.step,"
+    "  hi.value, hi.step, l.seq, l.step, l.time, l.kind, l.value"
+    " FROM (SELECT run, name, count(*) AS points, min(step) AS low, max(step) AS high"
+    "       FROM metrics GROUP BY run, name) a"
+    " JOIN (SELECT run, name, step, time, kind, value, max(seq) AS seq"
+    "       FROM metrics GROUP BY run, name) l ON l.run = a.run AND l.name = a.name"
+    " LEFT JOIN (SELECT run, name, step, count(*) AS n, min(value) AS value"
+    "       FROM metrics WHERE kind = 'real' GROUP BY run, name) lo"
+    "  ON lo.run = a.run AND lo.name = a.name"
+    " LEFT JOIN (SELECT run, name, step, max(value) AS value"
+    "       FROM metrics WHERE kind = 'real' GROUP BY run, name) hi"
+    "  ON hi.run = a.run AND hi.name = a.name;"
+
+    "CREATE TABLE orphans("
+    " path TEXT PRIMARY KEY NOT NULL,"
+    " run TEXT NOT NULL,"
+    " time REAL NOT NULL) WITHOUT ROWID;";
+
+/* The views without what was removed; those of metrics read the statistics. */
+#define HIDDEN "(SELECT id FROM runs WHERE removed_at IS NOT NULL)"
+
+static const char history_views[] =
+    "DROP VIEW v_runs; DROP VIEW v_results; DROP VIEW v_metrics; DROP VIEW v_metric_last;"
+    "DROP VIEW v_best; DROP VIEW v_samples;"
+
+    "CREATE VIEW v_runs AS SELECT r.id, r.name, r.command, r.status,"
+    " strftime('%Y-%m-%d %H:%M:%SZ', r.started_at, 'unixepoch') AS started,"
+    " round(r.ended_at - r.started_at, 3) AS seconds,"
+    " r.model_name AS model, r.seed,"
+    " (SELECT group_concat(t.tag, ',') FROM tags t WHERE t.run = r.id) AS tags,"
+    " (SELECT count(*) FROM notes n WHERE n.run = r.id) AS notes,"
+    " r.error, r.command_line FROM runs r WHERE r.removed_at IS NULL"
+    " ORDER BY r.started_at DESC;"
+
+    "CREATE VIEW v_results AS SELECT run, key,"
+    " CASE kind WHEN 'nan' THEN 'NaN' WHEN 'inf' THEN 'Infinity' WHEN '-inf' THEN '-Infinity'"
+    "  ELSE value END AS value"
+    " FROM results WHERE run NOT IN " HIDDEN ";"
+
+    "CREATE VIEW v_metrics AS SELECT m.run, n.name AS metric, m.step, m.time,"
+    " CASE m.kind WHEN 'nan' THEN 'NaN' WHEN 'inf' THEN 'Infinity' WHEN '-inf' THEN '-Infinity'"
+    "  ELSE m.value END AS value"
+    " FROM metrics m JOIN metric_names n ON n.id = m.name WHERE m.run NOT IN " HIDDEN ";"
+
+    "CREATE VIEW v_metric_last AS SELECT s.run, n.name AS metric, s.last_step AS step,"
+    " s.last_time AS time,"
+    " CASE s.last_kind WHEN 'nan' THEN 'NaN' WHEN 'inf' THEN 'Infinity'"
+    "  WHEN '-inf' THEN '-Infinity' ELSE s.last_value END AS value"
+    " FROM metric_stats s JOIN metric_names n ON n.id = s.name WHERE s.run NOT IN " HIDDEN ";"
+
+    "CREATE VIEW v_best AS SELECT s.run, n.name AS metric, s.reals AS points,"
+    " s.min_value AS min, s.min_step, s.max_value AS max, s.max_step"
+    " FROM metric_stats s JOIN metric_names n ON n.id = s.name"
+    " WHERE s.reals > 0 AND s.run NOT IN " HIDDEN ";"
+
+    "CREATE VIEW v_samples AS SELECT run, idx, seed, tokens,"
+    " CASE nats_kind WHEN 'nan' THEN 'NaN' WHEN 'inf' THEN 'Infinity'"
+    "  WHEN '-inf' THEN '-Infinity' ELSE nats END AS nats,"
+    " bytes, path, CAST(text AS TEXT) AS text FROM samples WHERE run NOT IN " HIDDEN ";"
+
+    /* The files of all runs, also of those that can still be brought back. */
+    "CREATE VIEW v_files AS SELECT r.id AS run,"
+    " CASE WHEN f.path LIKE '/%' THEN f.path ELSE r.cwd || '/' || f.path END AS path"
+    " FROM (SELECT run, path FROM samples WHERE path IS NOT NULL"
+    "       UNION SELECT run, value FROM results WHERE kind = 'text' AND"
+    "        (key GLOB 'image*' OR key GLOB 'npy*' OR key GLOB 'text*' OR key GLOB 'checkpoint*'))"
+    "  f JOIN runs r ON r.id = f.run;";
+
+static const struct vq_schema_step steps[] = {{tables}, {views}, {history}, {history_views}};
 
 const struct vq_schema vq_schema_current = {steps, (int)(sizeof(steps) / sizeof(steps[0]))};
 

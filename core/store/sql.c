@@ -3,6 +3,7 @@
  * touch the notebook or a transaction in progress on the first.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/base/mem.h"
 #include "core/store/internal.h"
@@ -67,8 +68,56 @@ static enum vq_status give_rows(struct vq_stmt *s, struct row *r, vq_query_row r
     return status;
 }
 
+static void bind_value(struct vq_stmt *s, int i, const struct vq_value *v)
+{
+    switch (v->kind) {
+    case VQ_VALUE_NULL:
+        vq_stmt_text(s, i, NULL);
+        break;
+    case VQ_VALUE_INT:
+        vq_stmt_int(s, i, v->i);
+        break;
+    case VQ_VALUE_REAL:
+        vq_stmt_real(s, i, v->d);
+        break;
+    case VQ_VALUE_TEXT:
+        vq_stmt_bytes(s, i, v->text, v->len);
+        break;
+    case VQ_VALUE_BLOB:
+        vq_stmt_blob(s, i, v->text, v->len);
+        break;
+    }
+}
+
+static enum vq_status bind_parameters(struct vq_stmt *s, const struct vq_parameter *given, size_t n,
+                                      struct vq_err *err)
+{
+    for (int i = 1; i <= vq_stmt_parameters(s); i++) {
+        const char *name = vq_stmt_parameter(s, i);
+        size_t at = 0;
+        if (!name || name[0] == '?')
+            return vq_fail(err, VQ_EINVAL,
+                           "a bare '?' cannot be given a value: name it, as in :name");
+        while (at < n && strcmp(given[at].name, name + 1) != 0)
+            at++;
+        if (at == n)
+            return vq_fail(err, VQ_EINVAL, "%s has no value: 'param %s VALUE' gives it one", name,
+                           name + 1);
+        bind_value(s, i, &given[at].value);
+    }
+    return VQ_OK;
+}
+
 enum vq_status vq_store_query(struct vq_store *store, const char *sql, vq_query_row row, void *ud,
                               const struct vq_cancel *cancel, int *offset, struct vq_err *err)
+{
+    return vq_store_query_with(store, sql, NULL, 0, row, ud, cancel, offset, err);
+}
+
+enum vq_status vq_store_query_with(struct vq_store *store, const char *sql,
+                                   const struct vq_parameter *parameters, size_t n,
+                                   vq_query_row row, void *ud, const struct vq_cancel *cancel,
+                                   int *offset, struct vq_err *err)
 {
     struct row r = {0};
     struct vq_stmt *s = NULL;
@@ -78,6 +127,8 @@ enum vq_status vq_store_query(struct vq_store *store, const char *sql, vq_query_
         vq_db_cancel(store->reader, cancel);
         status = vq_stmt_typed(&s, store->reader, sql, &where, err);
     }
+    if (status == VQ_OK)
+        status = bind_parameters(s, parameters, n, err);
     if (status == VQ_OK)
         status = give_rows(s, &r, row, ud, cancel, err);
     vq_stmt_free(s);

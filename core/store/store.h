@@ -203,12 +203,56 @@ enum vq_status vq_store_runs(struct vq_store *store, const struct vq_run_filter 
                              vq_run_row row, void *ud, size_t *total, struct vq_err *err);
 
 /*
+ * A listing by attributes (attr.h) instead of a fixed set of fields. Columns and sort keys are
+ * names of attributes; a sort key that begins with '-' sorts downwards. Runs without the attribute
+ * come last either way; runs that are equal in all keys, and all runs without keys, come newest
+ * first.
+ */
+struct vq_listing {
+    const char *filter; /* an expression (filter.h); NULL or blank: all */
+    const char *const *columns;
+    size_t n_columns;
+    const char *const *sort;
+    size_t n_sort;
+    size_t limit; /* rows at most; 0: all of them */
+    bool removed; /* those that were removed, instead of those that are there */
+    double now;   /* what times in the filter are relative to; 0: the present */
+};
+
+/* Where in a listing an error lies. */
+enum vq_listing_part { VQ_LISTING_NONE, VQ_LISTING_FILTER, VQ_LISTING_COLUMN, VQ_LISTING_SORT };
+struct vq_listing_place {
+    enum vq_listing_part part;
+    size_t index; /* of the column or key */
+    size_t at;    /* byte of its text */
+};
+
+/* One run: its id and one value for each column. A number that is not finite is a REAL, a member of
+ * a JSON object that is true or false an INT, what a run does not have is NULL. */
+typedef bool (*vq_listing_row)(void *ud, const char *id, const struct vq_value *values);
+
+/* *total (may be NULL) is how many runs there are without the limit, set before the first row.
+ * VQ_EINVAL and VQ_ENOTFOUND say in *place (may be NULL) what is wrong where. `cancel` is polled
+ * as in vq_store_query(). */
+enum vq_status vq_store_list(struct vq_store *store, const struct vq_listing *listing,
+                             vq_listing_row row, void *ud, size_t *total,
+                             struct vq_listing_place *place, const struct vq_cancel *cancel,
+                             struct vq_err *err);
+
+/* Whether a column of that name holds times, for those who show them. */
+bool vq_store_is_time(struct vq_store *store, const char *column);
+
+/*
  * The id that `selector` means: "-1" the newest run, "-2" the one before, ...; else a full id, else
  * the name of one run, else the beginning of one id. VQ_ENOTFOUND if there is none; VQ_EINVAL,
  * naming candidates, if there are several.
  */
 enum vq_status vq_store_find(struct vq_store *store, const char *selector, char id[VQ_RUN_ID_SIZE],
                              struct vq_err *err);
+
+/* The same among the runs that were removed; without -1, -2, ... */
+enum vq_status vq_store_find_removed(struct vq_store *store, const char *selector,
+                                     char id[VQ_RUN_ID_SIZE], struct vq_err *err);
 
 /* The run `selector` means, with all its fields, in one block that the caller frees with free(). */
 enum vq_status vq_store_run(struct vq_store *store, const char *selector, struct vq_run_info **out,
@@ -239,10 +283,32 @@ typedef bool (*vq_point_row)(void *ud, int64_t step, double time, double value);
 enum vq_status vq_store_points(struct vq_store *store, const char *id, const char *metric,
                                vq_point_row row, void *ud, struct vq_err *err);
 
+/* Points of one metric that were logged after `seq` (-1: all), from `from_step` on; *seq becomes
+ * that of the last one given. For following a run that is still being written: from_step keeps
+ * what is read again small. */
+enum vq_status vq_store_points_after(struct vq_store *store, const char *id, const char *metric,
+                                     int64_t from_step, int64_t *seq, vq_point_row row, void *ud,
+                                     struct vq_err *err);
+
+/* Looks again which runs of this machine have died, as opening does, and marks them. *gone (may be
+ * NULL) says whether run `id` is one of those, marked or, in a read-only store, not. */
+enum vq_status vq_store_recover(struct vq_store *store, const char *id, bool *gone,
+                                struct vq_err *err);
+
 /* Samples in the order of writing; text and path are NULL where there is none. */
 typedef bool (*vq_sample_row)(void *ud, const struct vq_sample *sample);
 enum vq_status vq_store_samples(struct vq_store *store, const char *id, vq_sample_row row, void *ud,
                                 struct vq_err *err);
+
+/* The members of the run's configuration, or of its settings: numbers and texts as they are, true
+ * and false as INT with `json` "true" or "false", null as NULL, arrays and objects as TEXT. `json`
+ * is the member's own text. */
+typedef bool (*vq_member_row)(void *ud, const char *key, const struct vq_value *value,
+                              const char *json);
+enum vq_status vq_store_config(struct vq_store *store, const char *id, vq_member_row row, void *ud,
+                               struct vq_err *err);
+enum vq_status vq_store_settings(struct vq_store *store, const char *id, vq_member_row row,
+                                 void *ud, struct vq_err *err);
 
 typedef bool (*vq_note_row)(void *ud, double time, const char *text, size_t len);
 enum vq_status vq_store_notes(struct vq_store *store, const char *id, vq_note_row row, void *ud,
@@ -257,12 +323,51 @@ enum vq_status vq_store_tag(struct vq_store *store, const char *id, const char *
 enum vq_status vq_store_untag(struct vq_store *store, const char *id, const char *tag,
                               bool *changed, struct vq_err *err);
 
+/* Gives the run another label; an empty one takes it away. VQ_EINVAL for a NUL byte in it. */
+enum vq_status vq_store_rename(struct vq_store *store, const char *id, const char *name, size_t len,
+                               struct vq_err *err);
+
 /* Adds a note: any bytes, at least one. */
 enum vq_status vq_store_note_add(struct vq_store *store, const char *id, const char *text,
                                  size_t len, struct vq_err *err);
+/* Replaces the n-th note, counted from 1 as vq_store_notes() gives them; no text removes it.
+ * VQ_ENOTFOUND if there is none. */
+enum vq_status vq_store_note_set(struct vq_store *store, const char *id, size_t n, const char *text,
+                                 size_t len, struct vq_err *err);
 
-/* Removes a run with all that belongs to it. A run that is still running is refused (VQ_EINVAL)
- * unless `force`. Files it wrote elsewhere stay. */
+/* ---- removing ---- */
+
+/* Hides runs (full ids) as one deed: from here on they are nowhere but among the removed. A run
+ * that is still running is refused (VQ_EINVAL), and nothing is removed then, unless `force`. */
+enum vq_status vq_store_discard(struct vq_store *store, const char *const *ids, size_t n,
+                                bool force, struct vq_err *err);
+
+/* Brings back one removed run, or with id NULL all those of the last deed; *n (may be NULL) says
+ * how many. */
+enum vq_status vq_store_restore(struct vq_store *store, const char *id, size_t *n,
+                                struct vq_err *err);
+
+/*
+ * Deletes for good what was removed before `before` (seconds since 1970; INFINITY for all), or with
+ * id not NULL that removed run alone; *n (may be NULL) says how many. Picture files that their
+ * samples and results name are noted as orphans; the files themselves stay.
+ */
+enum vq_status vq_store_purge(struct vq_store *store, const char *id, double before, size_t *n,
+                              struct vq_err *err);
+
+/* Gives the space of what was deleted back to the file system: rewrites the whole file. */
+enum vq_status vq_store_compact(struct vq_store *store, struct vq_err *err);
+
+/* Files noted by purges, by path (absolute). `used` says that a run that is still here names the
+ * same file. */
+typedef bool (*vq_orphan_row)(void *ud, const char *path, const char *run, bool used);
+enum vq_status vq_store_orphans(struct vq_store *store, vq_orphan_row row, void *ud,
+                                struct vq_err *err);
+/* The file is gone, or was found to be another's. */
+enum vq_status vq_store_orphan_forget(struct vq_store *store, const char *path, struct vq_err *err);
+
+/* Deletes a run at once with all that belongs to it, removed before or not. A run that is still
+ * running is refused (VQ_EINVAL) unless `force`. Files it wrote elsewhere stay. */
 enum vq_status vq_store_remove(struct vq_store *store, const char *id, bool force,
                                struct vq_err *err);
 
@@ -282,6 +387,19 @@ typedef bool (*vq_query_row)(void *ud, int columns, const char *const *names,
  */
 enum vq_status vq_store_query(struct vq_store *store, const char *sql, vq_query_row row, void *ud,
                               const struct vq_cancel *cancel, int *offset, struct vq_err *err);
+
+/* A value for :name, @name or $name in a typed query. */
+struct vq_parameter {
+    const char *name; /* without the sign before it */
+    struct vq_value value;
+};
+
+/* The same with named parameters. VQ_EINVAL when the query has one that is not given, or a bare
+ * '?'. */
+enum vq_status vq_store_query_with(struct vq_store *store, const char *sql,
+                                   const struct vq_parameter *parameters, size_t n,
+                                   vq_query_row row, void *ud, const struct vq_cancel *cancel,
+                                   int *offset, struct vq_err *err);
 
 /* Tables and views with their columns, for completion: tables first, each in its own order. `type`
  * is the declared one, "" if there is none. */

@@ -528,7 +528,7 @@ static void test_listing_is_fast(void **state)
                   " INSERT INTO runs SELECT printf('z%09d', i), 'run ' || i, 'train',"
                   " 'train --steps ' || i, 'finished', NULL, started_at + i, started_at + i + 1,"
                   " 'model', '/path/model', 'sha', i, 2, '0', host, boot_id, pid, pid_start, cwd,"
-                  " '{}', '{}' FROM runs, n; INSERT INTO tags SELECT id, 'many' FROM runs",
+                  " '{}', '{}', NULL FROM runs, n; INSERT INTO tags SELECT id, 'many' FROM runs",
                   err));
     assert_int_equal(vq_db_end(store->db, VQ_OK, &e), VQ_OK);
     size_t total;

@@ -227,7 +227,7 @@ static void test_refuses_newer_formats(void **state)
     end_run(begin_run(store, "x"));
     vq_store_close(store);
     poke_be32(path, 60, 9);
-    assert_refused(path, VQ_EUNSUPPORTED, "its format is 9, this version knows up to 2");
+    assert_refused(path, VQ_EUNSUPPORTED, "its format is 9, this version knows up to 4");
     assert_false(exists(path, "-wal"));
     poke_be32(path, 60, (uint32_t)vq_schema_current.n);
     vq_store_close(open_store(path));
