@@ -1,0 +1,246 @@
+#include "core/train/trainer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/mem.h"
+#include "core/train/schedule.h"
+
+static enum vq_status divides(const char *small, int64_t a, const char *large, int64_t b,
+                              struct vq_err *err)
+{
+    if (b % a == 0)
+        return VQ_OK;
+    return vq_fail(err, VQ_EINVAL, "%s: expected a multiple of %s (%lld), found %lld", large, small,
+                   (long long)a, (long long)b);
+}
+
+enum vq_status vq_trainer_check(const struct vq_config *c, struct vq_err *err)
+{
+    struct vq_schedule schedule;
+    enum vq_status st = vq_config_check(c, err);
+    if (!st)
+        st = divides("block_len", c->block_len, "update_len", c->update_len, err);
+    if (!st)
+        st = divides("update_len", c->update_len, "sequence_len", c->sequence_len, err);
+    if (!st)
+        st = vq_schedule_init(&schedule, c->lr_schedule, c->n_warmup_step, c->n_max_step, err);
+    if (!st && strcmp(c->param_dtype, "float32"))
+        st = vq_fail(err, VQ_EUNSUPPORTED,
+                     "param_dtype: parameters are trained in float32 (dtype=bfloat16 changes the "
+                     "products), found %s",
+                     c->param_dtype);
+    if (!st && strcmp(c->dtype, "float32") && strcmp(c->dtype, "bfloat16"))
+        st = vq_fail(err, VQ_EUNSUPPORTED, "dtype: expected float32 or bfloat16, found %s",
+                     c->dtype);
+    return st;
+}
+
+static struct vq_grad_options grad_options(const struct vq_config *c,
+                                           const struct vq_trainer_options *o)
+{
+    return (struct vq_grad_options){.gemm = o->gemm,
+                                    .pool = o->pool,
+                                    .batch = (size_t)c->global_batch_size,
+                                    .rows = o->rows,
+                                    .recompute = o->recompute};
+}
+
+/* Moments of n parameters; adafactor's rows and columns are less than what is said here. */
+static uint64_t optimiser_bytes(const char *optimizer, uint64_t n)
+{
+    if (!strcmp(optimizer, "adamw"))
+        return 8 * n;
+    return !strcmp(optimizer, "lion") ? 2 * n : n;
+}
+
+static uint64_t state_bytes(const struct vq_config *c)
+{
+    uint64_t heads = vq_config_modules(c) * (uint64_t)(c->global_batch_size * c->n_head);
+    uint64_t value = sizeof(float) * (uint64_t)c->d_v;
+    uint64_t window = heads * (uint64_t)c->mem_len * (sizeof(int32_t) + value);
+    uint64_t aggregate = heads * (uint64_t)c->n_code * (sizeof(int64_t) + value);
+    return window + (c->agg_cache ? aggregate : 0);
+}
+
+enum vq_status vq_trainer_estimate(struct vq_trainer_memory *out, const struct vq_config *c,
+                                   const struct vq_trainer_options *o, struct vq_err *err)
+{
+    struct vq_params *layout;
+    const struct vq_grad_options g = grad_options(c, o);
+    *out = (struct vq_trainer_memory){0};
+    enum vq_status st = vq_trainer_check(c, err);
+    if (!st)
+        st = vq_params_new(&layout, c, err);
+    if (st)
+        return st;
+    out->params = out->grads = sizeof(float) * (uint64_t)layout->floats;
+    out->optimiser = optimiser_bytes(c->optimizer, layout->count);
+    vq_params_free(layout);
+    out->state = state_bytes(c);
+    out->activations = vq_grad_bytes(c, &g);
+    if (!out->activations)
+        return vq_fail(err, VQ_EINVAL,
+                       "global_batch_size, update_len and the widths make activations too large "
+                       "to be counted");
+    out->total = out->params + out->grads + out->optimiser + out->state + out->activations;
+    return VQ_OK;
+}
+
+static enum vq_status allocate(struct vq_trainer *t, struct vq_err *err)
+{
+    const struct vq_config *c = &t->settings.v;
+    const struct vq_grad_options g = grad_options(c, &t->options);
+    enum vq_status st = vq_grad_new(&t->grad, c, &g, err);
+    if (st)
+        return st;
+    t->layout = vq_grad_params(t->grad);
+    t->params = vq_params_block(t->layout);
+    t->grads = vq_params_block(t->layout);
+    if (!t->params || !t->grads)
+        return vq_nomem(err, "parameters and gradients", t->layout->floats, 2 * sizeof(float));
+    st = vq_optim_new(&t->optim, t->layout, c, err);
+    return st ? st : vq_train_state_new(&t->state, c, (size_t)c->global_batch_size, err);
+}
+
+enum vq_status vq_trainer_new(struct vq_trainer **out, const struct vq_settings *settings,
+                              const struct vq_trainer_options *o, uint64_t seed, struct vq_err *err)
+{
+    *out = NULL;
+    enum vq_status st = vq_trainer_check(&settings->v, err);
+    if (st)
+        return st;
+    struct vq_trainer *t = vq_calloc(1, sizeof(*t));
+    if (!t)
+        return vq_nomem(err, "trainer", 1, sizeof(*t));
+    t->settings = *settings;
+    t->options = *o;
+    t->seed = seed;
+    st = allocate(t, err);
+    if (st) {
+        vq_trainer_free(t);
+        return st;
+    }
+    vq_params_init(t->layout, t->params, seed);
+    *out = t;
+    return VQ_OK;
+}
+
+void vq_trainer_free(struct vq_trainer *t)
+{
+    if (!t)
+        return;
+    vq_train_state_free(t->state);
+    vq_optim_free(t->optim);
+    free(t->params);
+    free(t->grads);
+    vq_grad_free(t->grad);
+    free(t);
+}
+
+int64_t vq_trainer_updates(const struct vq_trainer *t)
+{
+    return t->settings.v.sequence_len / t->settings.v.update_len;
+}
+
+int64_t vq_trainer_update_at(const struct vq_trainer *t)
+{
+    return t->state->position / t->settings.v.update_len;
+}
+
+/* ---- an update ---- */
+
+static enum vq_status bad_params(const struct vq_trainer *t, struct vq_err *err)
+{
+    const struct vq_param *p = vq_params_not_finite(t->layout, t->params);
+    if (!p)
+        return VQ_OK;
+    return vq_fail(err, VQ_ENUM, "the update made %s not finite", p->name);
+}
+
+static void move_on(struct vq_trainer *t, const struct vq_update_result *r)
+{
+    t->step++;
+    t->tokens += r->counted;
+    if (t->state->position < t->settings.v.sequence_len)
+        return;
+    vq_train_state_reset(t->state);
+    t->sequence++;
+}
+
+enum vq_status vq_trainer_step(struct vq_trainer *t, const int32_t *targets, size_t stride,
+                               bool metrics, struct vq_trainer_report *out, bool *intact,
+                               struct vq_err *err)
+{
+    const struct vq_update u = {.params = t->params,
+                                .state = t->state,
+                                .targets = targets,
+                                .stride = stride,
+                                .grads = t->grads,
+                                .dropout = true,
+                                .seed = t->seed,
+                                .sequence = t->sequence,
+                                .metrics = metrics};
+    *intact = true;
+    *out = (struct vq_trainer_report){0};
+    enum vq_status st = vq_grad_update(t->grad, &u, &out->update, err);
+    if (!st)
+        st = vq_optim_step(t->optim, t->params, t->grads, t->options.pool, &out->optim, err);
+    if (!st) {
+        st = bad_params(t, err);
+        *intact = st == VQ_OK;
+    }
+    if (st == VQ_ENUM)
+        vq_err_prefix(err, "update %lld", (long long)t->step + 1);
+    if (st)
+        return st;
+    if (out->update.counted)
+        out->loss = out->update.loss_lm_unscaled / out->update.loss_mask;
+    move_on(t, &out->update);
+    return VQ_OK;
+}
+
+enum vq_status vq_trainer_loss(struct vq_trainer *t, struct vq_train_state *state,
+                               const int32_t *targets, size_t stride,
+                               const struct vq_cancel *cancel, struct vq_update_result *out,
+                               struct vq_err *err)
+{
+    const struct vq_update u = {.params = t->params,
+                                .state = state,
+                                .targets = targets,
+                                .stride = stride,
+                                .cancel = cancel};
+    return vq_grad_update(t->grad, &u, out, err);
+}
+
+double vq_trainer_flops(const struct vq_trainer *t, double *again)
+{
+    return vq_grad_flops(t->grad, again);
+}
+
+const char *vq_trainer_metric(const struct vq_trainer_report *r, size_t i, double *value)
+{
+    const struct {
+        const char *name;
+        double value;
+    } own[] = {
+        {"loss", r->loss},
+        {"bits_per_token", r->loss / log(2.0)},
+        {"loss_composite", r->update.loss},
+        {"loss_lm_per_token_unscaled", r->update.loss_lm_unscaled},
+        {"loss_mask_per_token", r->update.loss_mask},
+        {"loss_commit_per_token", r->update.loss_commit},
+        {"lr", r->optim.rate},
+        {"grad_norm", r->optim.grad_norm},
+    };
+    const size_t n = sizeof(own) / sizeof(own[0]);
+    if (i < n) {
+        *value = own[i].value;
+        return own[i].name;
+    }
+    if (i - n >= VQ_METRICS)
+        return NULL;
+    *value = vq_metrics_get(&r->update.quantiser, (enum vq_metric)(i - n));
+    return vq_metric_name((enum vq_metric)(i - n));
+}
