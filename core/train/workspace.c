@@ -79,11 +79,18 @@ static size_t max_size(size_t a, size_t b)
     return a > b ? a : b;
 }
 
+/* a * b, or so much that no allocation of it can be had. */
+static size_t times(size_t a, size_t b)
+{
+    size_t n;
+    return vq_mul_ok(a, b, &n) ? n : SIZE_MAX;
+}
+
 /* Sums of tasks: positions and biases per head and block, and gains per VQ_ROWS rows. */
 static size_t partial_floats(const struct vq_sizes *n)
 {
-    return max_size(n->rows * n->H * n->P * (n->M + 3) * n->K,
-                    (n->R / VQ_ROWS + n->rows) * 2 * n->D);
+    size_t blocks = times(times(n->rows, n->H), n->P);
+    return max_size(times(blocks, times(n->M + 3, n->K)), times(n->R / VQ_ROWS + 1, 2 * n->D));
 }
 
 static void deal_shared(struct arena *m, struct vq_grad *g)
@@ -154,7 +161,7 @@ static void settle_sizes(struct vq_grad *g, const struct vq_config *c,
     n->P = n->U / n->L;
     n->rows = o->rows ? o->rows : ceil_div(PASS_TOKENS, n->U);
     n->rows = n->rows < n->B ? n->rows : n->B;
-    n->R = n->rows * n->U;
+    n->R = times(n->rows, n->U);
     n->width = 2 * n->H * (n->K + n->V);
     n->modules = vq_config_modules(c);
     n->kept = o->recompute ? 1 : n->modules;

@@ -1,0 +1,148 @@
+/*
+ * Products of plain and transposed matrices: every back-end against sums in double, at sizes that
+ * are no multiple of anything, with rows that lie apart; and the same bytes for any number of
+ * threads.
+ */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/base/mem.h"
+#include "core/base/rng.h"
+#include "core/kernels/matmul.h"
+
+#define GAP 3 /* floats between rows */
+
+static struct vq_err err;
+
+/* A product and room for it; c has a row before and after, and gaps, that must stay as they are. */
+struct product {
+    size_t M, N, K, lda, ldb, ldc;
+    bool ta, tb;
+    float *a, *b, *c;
+    struct vq_matrix A, B;
+};
+
+static float *numbers(size_t n, uint64_t stream)
+{
+    struct vq_rng r;
+    float *x = vq_alloc_f32(n);
+    assert_non_null(x);
+    vq_rng_init(&r, 1, stream);
+    for (size_t i = 0; i < n; i++)
+        x[i] = (float)vq_rng_normal(&r);
+    return x;
+}
+
+static void make(struct product *p, size_t M, size_t N, size_t K, bool ta, bool tb)
+{
+    *p = (struct product){.M = M, .N = N, .K = K, .ta = ta, .tb = tb};
+    p->lda = (ta ? M : K) + GAP;
+    p->ldb = (tb ? K : N) + GAP;
+    p->ldc = N + GAP;
+    p->a = numbers((ta ? K : M) * p->lda, 1);
+    p->b = numbers((tb ? N : K) * p->ldb, 2);
+    p->c = numbers((M + 2) * p->ldc, 3);
+    p->A = ta ? vq_mat_t(p->a, p->lda) : vq_mat(p->a, p->lda);
+    p->B = tb ? vq_mat_t(p->b, p->ldb) : vq_mat(p->b, p->ldb);
+}
+
+static void release(struct product *p)
+{
+    free(p->a);
+    free(p->b);
+    free(p->c);
+}
+
+static double element(const struct product *p, size_t i, size_t j, double *size)
+{
+    double sum = 0.0;
+    for (size_t k = 0; k < p->K; k++) {
+        double x = (double)p->a[p->ta ? k * p->lda + i : i * p->lda + k];
+        double y = (double)p->b[p->tb ? j * p->ldb + k : k * p->ldb + j];
+        sum += x * y;
+        *size += fabs(x * y);
+    }
+    return sum;
+}
+
+static void check(const struct product *p, const float *before, bool accumulate)
+{
+    for (size_t i = 0; i < (p->M + 2) * p->ldc; i++) {
+        size_t row = i / p->ldc, col = i % p->ldc;
+        if (row < 1 || row > p->M || col >= p->N) {
+            assert_true(p->c[i] == before[i]);
+            continue;
+        }
+        double size = 1.0, sum = element(p, row - 1, col, &size);
+        sum += accumulate ? (double)before[i] : 0.0;
+        if (!(fabs(sum - (double)p->c[i]) < 2e-6 * size))
+            fail_msg("%zu x %zu x %zu%s%s: element %zu, %zu is %g, expected %g", p->M, p->N, p->K,
+                     p->ta ? " a^T" : "", p->tb ? " b^T" : "", row - 1, col, (double)p->c[i], sum);
+    }
+}
+
+static const size_t shapes[][3] = {
+    {1, 1, 1},    {1, 33, 5},   {5, 1, 300},   {13, 31, 17},   {14, 32, 256}, {15, 64, 257},
+    {64, 96, 31}, {67, 129, 8}, {130, 65, 70}, {300, 290, 40}, {3, 7, 0},     {259, 40, 270},
+};
+enum { SHAPES = sizeof(shapes) / sizeof(shapes[0]) };
+
+static void test_elements(void **unused)
+{
+    (void)unused;
+    for (size_t g = 0; g < vq_gemm_backends(); g++) {
+        const struct vq_gemm *gemm = vq_gemm_find(vq_gemm_backend_name(g));
+        for (size_t i = 0; i < 16 * SHAPES; i++) {
+            const size_t *s = shapes[i / 16];
+            struct product p;
+            bool accumulate = i & 4;
+            make(&p, s[0], s[1], s[2], i & 1, i & 2);
+            float *before = numbers((p.M + 2) * p.ldc, 3);
+            if (i & 8)
+                vq_matmul_serial(gemm, p.M, p.N, p.K, p.A, p.B, p.c + p.ldc, p.ldc, accumulate);
+            else
+                vq_matmul(gemm, NULL, p.M, p.N, p.K, p.A, p.B, p.c + p.ldc, p.ldc, accumulate);
+            check(&p, before, accumulate);
+            free(before);
+            release(&p);
+        }
+    }
+}
+
+static void test_threads(void **unused)
+{
+    struct vq_pool *pool;
+    (void)unused;
+    assert_int_equal(vq_pool_new(&pool, 3, &err), VQ_OK);
+    for (size_t g = 0; g < vq_gemm_backends(); g++) {
+        const struct vq_gemm *gemm = vq_gemm_find(vq_gemm_backend_name(g));
+        for (size_t i = 0; i < 4 * SHAPES; i++) {
+            const size_t *s = shapes[i / 4];
+            struct product one, many;
+            make(&one, s[0], s[1], s[2], i & 1, i & 2);
+            make(&many, s[0], s[1], s[2], i & 1, i & 2);
+            vq_matmul(gemm, NULL, s[0], s[1], s[2], one.A, one.B, one.c, one.ldc, true);
+            vq_matmul(gemm, pool, s[0], s[1], s[2], many.A, many.B, many.c, many.ldc, true);
+            assert_memory_equal(one.c, many.c, (s[0] + 2) * one.ldc * sizeof(float));
+            release(&one);
+            release(&many);
+        }
+    }
+    vq_pool_free(pool);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_elements),
+        cmocka_unit_test(test_threads),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
