@@ -3,22 +3,18 @@
  */
 #include <string.h>
 
+#include "core/store/intake.h"
 #include "core/store/internal.h"
-
-#define TAG_MAX 64
 
 static enum vq_status check_tag(const char *tag, struct vq_err *err)
 {
     size_t len = tag ? strlen(tag) : 0;
-    if (len == 0 || len > TAG_MAX)
-        return vq_fail(err, VQ_EINVAL, "a tag has 1 to %d bytes, found %zu", TAG_MAX, len);
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)tag[i];
-        if (c <= ' ' || c == ',' || c == 0x7f)
-            return vq_fail(err, VQ_EINVAL,
-                           "'%s': a tag holds no white space, commas or control characters", tag);
-    }
-    return VQ_OK;
+    if (len > 0 && vq_is_tag(tag, len))
+        return VQ_OK;
+    if (len == 0 || len > VQ_TAG_MAX)
+        return vq_fail(err, VQ_EINVAL, "a tag has 1 to %d bytes, found %zu", VQ_TAG_MAX, len);
+    return vq_fail(err, VQ_EINVAL, "'%s': a tag holds no white space, commas or control characters",
+                   tag);
 }
 
 /* Inside a transaction: runs `sql` with ?1 = id, ?2 = bytes, ?3 = now. */

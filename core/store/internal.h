@@ -43,6 +43,9 @@ void vq_store_stmt_done(struct vq_store *store, struct vq_stmt *s); /* s may be 
 enum vq_status vq_store_do(struct vq_store *store, const char *sql, const char *a, const char *b,
                            struct vq_err *err);
 
+/* Makes the folders above `path` that are missing. */
+enum vq_status vq_make_folders(const char *path, unsigned mode, struct vq_err *err);
+
 /* The status of a run that may have been removed; VQ_ENOTFOUND if there is none of that id. */
 enum vq_status vq_store_status(struct vq_store *store, const char *id, enum vq_run_status *out,
                                struct vq_err *err);

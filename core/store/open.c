@@ -44,8 +44,7 @@ static void add_note(struct vq_store *s, const char *fmt, ...)
     va_end(ap);
 }
 
-/* Makes the folders above `path` that are missing. */
-static enum vq_status make_folders(const char *path, struct vq_err *err)
+enum vq_status vq_make_folders(const char *path, unsigned mode, struct vq_err *err)
 {
     char *copy = vq_strdup(path);
     if (!copy)
@@ -57,7 +56,7 @@ static enum vq_status make_folders(const char *path, struct vq_err *err)
         *p = '\0';
         struct stat st;
         /* A folder made by another process meanwhile is as good. */
-        if (stat(copy, &st) != 0 && mkdir(copy, 0700) != 0 && errno != EEXIST)
+        if (stat(copy, &st) != 0 && mkdir(copy, (mode_t)mode) != 0 && errno != EEXIST)
             status = vq_fail_errno(err, errno, "%s: cannot make the folder %s", path, copy);
         *p = '/';
     }
@@ -72,7 +71,7 @@ static enum vq_status make_file(const char *path, struct vq_err *err)
     struct stat st;
     if (stat(path, &st) == 0)
         return VQ_OK;
-    enum vq_status status = make_folders(path, err);
+    enum vq_status status = vq_make_folders(path, 0700, err);
     if (status != VQ_OK)
         return status;
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);

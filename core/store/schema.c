@@ -132,8 +132,8 @@ static const char views[] =
                                                            "text FROM samples;";
 
 /*
- * Formats 3 and 4: removal that can be undone, statistics of metrics (stats.h), files left behind by runs
- * that are gone for good.
+ * Formats 3 and 4: removal that can be undone, statistics of metrics (stats.h), files left behind
+ * by runs that are gone for good.
  *
  * A run with a removed_at is hidden everywhere until it is restored or purged; runs that are shown
  * have an index of their own, so counting and listing them never touches the rows of others.
