@@ -3,8 +3,8 @@
  * the aggregate as it stood before the block (steps 6 and 7 of the model).
  *
  * Every key is a codebook row, so all content scores of a query are one row of (q + u) C^T; scores
- * of single keys are gathered from it. R is kept with distances falling, so that a row of position
- * scores runs in the order of the keys.
+ * of single keys are gathered from it, but for keys of the update before, whose rows have moved. R
+ * is kept with distances falling, so that a row of position scores runs in the order of the keys.
  */
 #include <math.h>
 #include <string.h>
@@ -74,7 +74,8 @@ static void weigh_row(const struct vq_grad *g, size_t module, const struct vq_ti
     const int32_t *code = vq_kept_of(g, module)->code + t->bh * (n->M + n->U) + t->first;
     float *row = space->a + r * (n->M + n->L + n->S), *agg = row + n->M + n->L;
 
-    vec->gather(row + seen, content, code + seen, at.own + 1 - seen);
+    size_t own = seen > vq_old(g, t) ? seen : vq_old(g, t);
+    vec->gather(row + own, content, code + own, at.own + 1 - own);
     vec->add(row + at.near, space->position + r * (n->M + 1) + n->M - (at.own - at.near),
              at.own + 1 - at.near);
     memcpy(agg, content, codes * sizeof(float));
@@ -100,6 +101,9 @@ void vq_weigh(const struct vq_grad *g, size_t module, const struct vq_tile_at *t
         log_counts(g, module, t, space->log_count);
     vq_matmul_serial(g->gemm, rows, n->S, n->K, vq_mat(space->qu, n->K),
                      vq_mat_t(w->C + t->h * n->S * n->K, n->K), space->content, n->S, false);
+    vq_matmul_serial(g->gemm, rows, vq_old(g, t), n->K, vq_mat(space->qu, n->K),
+                     vq_mat_t(vq_old_keys(g, module, t), n->K), space->a, n->M + n->L + n->S,
+                     false);
     vq_matmul_serial(g->gemm, rows, n->M + 1, n->K, vq_mat(space->qv, n->K),
                      vq_mat_t(w->R + t->h * (n->M + 1) * n->K, n->K), space->position, n->M + 1,
                      false);

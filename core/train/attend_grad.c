@@ -94,7 +94,8 @@ static void sort_grads(const struct vq_grad *g, const struct vq_kept *k, const s
             memcpy(content, ds + n->M + n->L, n->S * sizeof(float));
         else
             memset(content, 0, n->S * sizeof(float));
-        g->gvec->scatter_add(content, ds + seen, code + seen, at.own + 1 - seen);
+        size_t own = seen > vq_old(g, t) ? seen : vq_old(g, t);
+        g->gvec->scatter_add(content, ds + own, code + own, at.own + 1 - own);
         memset(position, 0, (n->M + 1 - near) * sizeof(float));
         memcpy(position + n->M + 1 - near, ds + at.near, near * sizeof(float));
     }
@@ -111,6 +112,8 @@ static void query_grads(const struct vq_grad *g, size_t module, const struct vq_
     size_t rows = t->i1 - t->i0, K = n->K, near = n->M + 1;
     vq_matmul_serial(g->gemm, rows, K, n->S, vq_mat(space->content, n->S),
                      vq_mat(w->C + t->h * n->S * K, K), space->dqu, K, false);
+    vq_matmul_serial(g->gemm, rows, K, vq_old(g, t), vq_mat(space->ds, n->M + n->L + n->S),
+                     vq_mat(vq_old_keys(g, module, t), K), space->dqu, K, true);
     vq_matmul_serial(g->gemm, rows, K, near, vq_mat(space->position, near),
                      vq_mat(w->R + t->h * near * K, K), space->dqv, K, false);
     vq_matmul_serial(g->gemm, near, K, rows, vq_mat_t(space->position, near), vq_mat(space->qv, K),

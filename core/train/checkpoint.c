@@ -12,7 +12,7 @@
 #include "core/train/kept.h"
 #include "core/train/opt_state.h"
 
-#define N_STATE 6
+#define N_STATE 7
 
 /* ---- writing ---- */
 
@@ -51,11 +51,13 @@ struct state_tensor {
 static size_t state_tensors(struct vq_train_state *s, struct state_tensor at[N_STATE])
 {
     int64_t layers = (int64_t)s->modules / 2, B = (int64_t)s->B, H = (int64_t)s->H;
-    int64_t M = (int64_t)s->M, S = (int64_t)s->S, V = (int64_t)s->V;
+    int64_t M = (int64_t)s->M, S = (int64_t)s->S, K = (int64_t)s->K;
+    int64_t V = (int64_t)s->V;
     const struct state_tensor all[N_STATE] = {
         {"generator/pos_offset", VQ_I64, 0, {0}, &s->position},
         {"generator/last", VQ_I32, 1, {B}, s->last},
         {"generator/xl_z", VQ_I32, 5, {layers, 2, B, H, M}, s->code},
+        {"generator/xl_k_hat", VQ_F32, 6, {layers, 2, B, H, M, K}, s->key},
         {"generator/xl_v", VQ_F32, 6, {layers, 2, B, H, M, V}, s->value},
         {"generator/agg_lower", VQ_I64, 5, {layers, 2, B, H, S}, s->count},
         {"generator/agg_upper_div_lower", VQ_F32, 6, {layers, 2, B, H, S, V}, s->mean},

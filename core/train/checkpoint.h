@@ -1,7 +1,7 @@
 /*
  * checkpoint: a trainer as a file, and a trainer from a file. In safetensors everything travels in
  * one file: parameters, "step" and "opt_state/..." under the authors' names, the attention state of
- * an unfinished sequence as "generator/..." (named as in saved sessions), the configuration, the
+ * an unfinished sequence as "generator/...", the configuration, the
  * vocabulary, and as metadata "training" the seed and the place in the data. In the authors' layout
  * what their reader would not take goes to generator_<step>.safetensors beside it (kept.h).
  *

@@ -107,7 +107,7 @@ static enum vq_status check_update(const struct vq_grad *g, const struct vq_upda
     const struct vq_sizes *n = &g->n;
     const struct vq_train_state *s = u->state;
     if (s->modules != n->modules || s->B != n->B || s->H != n->H || s->M != n->M || s->S != n->S ||
-        s->V != n->V || (s->count != NULL) != g->agg)
+        s->K != n->K || s->V != n->V || (s->count != NULL) != g->agg)
         return vq_fail(
             err, VQ_EINVAL,
             "state: expected one of %zu modules and %zu sequences of this configuration, "

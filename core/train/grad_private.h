@@ -224,6 +224,18 @@ void vq_weigh(const struct vq_grad *g, size_t module, const struct vq_tile_at *t
               struct vq_tile_space *space);
 void vq_mix(const struct vq_grad *g, size_t module, const struct vq_tile_at *t,
             const struct vq_tile_space *space);
+/* Places of the tile that an earlier update has made: their keys are rows of the codebook as it was
+ * then, which the state holds (vq_old_keys), not of the present one. They are the first ones. */
+static inline size_t vq_old(const struct vq_grad *g, const struct vq_tile_at *t)
+{
+    return t->first < g->n.M ? g->n.M - t->first : 0;
+}
+static inline const float *vq_old_keys(const struct vq_grad *g, size_t module,
+                                       const struct vq_tile_at *t)
+{
+    size_t bh = module * g->n.B * g->n.H + g->first * g->n.H + t->bh;
+    return g->u->state->key + (bh * g->n.M + t->first) * g->n.K;
+}
 /* Columns of a query's row of weights: its own key, and the first with a position term. */
 struct vq_reach {
     size_t own, near;

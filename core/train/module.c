@@ -359,7 +359,6 @@ void vq_module_grad(struct vq_grad *g, size_t module)
         before_attention(&j, NULL);
     else
         vq_pool_run(g->pool, row_tasks(g), norm_task, &j);
-    vq_module_commit(g, module);
     if (drops(g)) {
         draw_factors(g, module);
         vq_pool_run(g->pool, row_tasks(g), drop_grad_task, &j);
@@ -369,6 +368,7 @@ void vq_module_grad(struct vq_grad *g, size_t module)
               vq_mat_t(vq_p(g, at->res), n->D), g->y, hv, false);
     vq_attend_grad(g, module);
     vq_aggregate_grad(g, module);
+    vq_module_commit(g, module);
     vq_matmul(g->gemm, g->pool, hv, n->D, g->r, vq_mat_t(j.k->o, hv), vq_mat(dbranch, n->D),
               vq_d(g, at->res), n->D, true);
     vq_pool_run(g->pool, n->H * strips, code_sum_task, &j);
@@ -378,6 +378,17 @@ void vq_module_grad(struct vq_grad *g, size_t module)
     const struct vq_partials blocks = {1, 0, row_tasks(g), 2 * n->D};
     vq_add_partials(g, vq_d(g, at->ln_g), n->D, 1.0f, g->partial, &blocks);
     vq_add_partials(g, vq_d(g, at->ln_b), n->D, 1.0f, g->partial + n->D, &blocks);
+}
+
+/* Keys of the window: those that stay move up, the update's own are rows of the codebook. */
+static void commit_keys(const struct job *j, size_t bh, const int32_t *code, float *key)
+{
+    const struct vq_sizes *n = &j->g->n;
+    const float *C = j->g->prepared[j->module].C + bh % n->H * n->S * n->K;
+    size_t stay = n->U < n->M ? n->M - n->U : 0;
+    memmove(key, key + n->U * n->K, stay * n->K * sizeof(*key));
+    for (size_t i = stay; i < n->M; i++)
+        memcpy(key + i * n->K, C + (size_t)code[i] * n->K, n->K * sizeof(*key));
 }
 
 static void commit_task(void *ud, size_t bh, int worker)
@@ -390,6 +401,7 @@ static void commit_task(void *ud, size_t bh, int worker)
     size_t to = j->module * n->B * n->H + g->first * n->H + bh, from = bh * (n->M + n->U) + n->U;
     memcpy(s->code + to * n->M, j->k->code + from, n->M * sizeof(*s->code));
     memcpy(s->value + to * n->M * n->V, j->k->value + from * n->V, n->M * n->V * sizeof(float));
+    commit_keys(j, bh, s->code + to * n->M, s->key + to * n->M * n->K);
     if (!g->agg)
         return;
     size_t last = (bh * (n->P + 1) + n->P) * n->S;

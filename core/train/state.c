@@ -12,19 +12,20 @@ static size_t heads(const struct vq_train_state *s)
 }
 
 /* Elements of the arrays; false when they overflow. */
-static bool sizes(const struct vq_train_state *s, size_t *window, size_t *value, size_t *count,
-                  size_t *mean)
+static bool sizes(const struct vq_train_state *s, size_t *window, size_t *key, size_t *value,
+                  size_t *count, size_t *mean)
 {
     size_t bh;
     return vq_mul_ok(s->modules, s->B, &bh) && vq_mul_ok(bh, s->H, &bh) &&
-           vq_mul_ok(bh, s->M, window) && vq_mul_ok(*window, s->V, value) &&
-           vq_mul_ok(bh, s->S, count) && vq_mul_ok(*count, s->V, mean);
+           vq_mul_ok(bh, s->M, window) && vq_mul_ok(*window, s->K, key) &&
+           vq_mul_ok(*window, s->V, value) && vq_mul_ok(bh, s->S, count) &&
+           vq_mul_ok(*count, s->V, mean);
 }
 
 enum vq_status vq_train_state_new(struct vq_train_state **out, const struct vq_config *c, size_t B,
                                   struct vq_err *err)
 {
-    size_t window = 0, value = 0, count = 0, mean = 0;
+    size_t window = 0, key = 0, value = 0, count = 0, mean = 0;
     *out = NULL;
     struct vq_train_state *s = vq_calloc(1, sizeof(*s));
     if (!s)
@@ -34,13 +35,15 @@ enum vq_status vq_train_state_new(struct vq_train_state **out, const struct vq_c
                                  .H = (size_t)c->n_head,
                                  .M = (size_t)c->mem_len,
                                  .S = (size_t)c->n_code,
+                                 .K = (size_t)c->d_k,
                                  .V = (size_t)c->d_v};
-    bool ok = sizes(s, &window, &value, &count, &mean);
+    bool ok = sizes(s, &window, &key, &value, &count, &mean);
     if (ok) {
         s->last = vq_alloc(B, sizeof(*s->last));
         s->code = vq_alloc(window, sizeof(*s->code));
+        s->key = vq_alloc_f32(key);
         s->value = vq_alloc_f32(value);
-        ok = s->last && s->code && s->value;
+        ok = s->last && s->code && s->key && s->value;
     }
     if (ok && c->agg_cache) {
         s->count = vq_alloc(count, sizeof(*s->count));
@@ -62,6 +65,7 @@ void vq_train_state_free(struct vq_train_state *s)
         return;
     free(s->last);
     free(s->code);
+    free(s->key);
     free(s->value);
     free(s->count);
     free(s->mean);
@@ -77,6 +81,7 @@ void vq_train_state_reset(struct vq_train_state *s)
         s->last[b] = VQ_EOS;
     for (size_t i = 0; i < bh * s->M; i++)
         s->code[i] = (int32_t)s->S;
+    memset(s->key, 0, bh * s->M * s->K * sizeof(*s->key));
     memset(s->value, 0, bh * s->M * s->V * sizeof(*s->value));
     if (!s->count)
         return;
@@ -86,8 +91,9 @@ void vq_train_state_reset(struct vq_train_state *s)
 
 uint64_t vq_train_state_bytes(const struct vq_train_state *s)
 {
-    size_t window = 0, value = 0, count = 0, mean = 0;
-    sizes(s, &window, &value, &count, &mean);
-    uint64_t bytes = s->B * sizeof(*s->last) + window * sizeof(*s->code) + value * sizeof(float);
+    size_t window = 0, key = 0, value = 0, count = 0, mean = 0;
+    sizes(s, &window, &key, &value, &count, &mean);
+    uint64_t bytes =
+        s->B * sizeof(*s->last) + window * sizeof(*s->code) + (key + value) * sizeof(float);
     return s->count ? bytes + count * sizeof(*s->count) + mean * sizeof(float) : bytes;
 }

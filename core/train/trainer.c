@@ -58,8 +58,8 @@ static uint64_t optimiser_bytes(const char *optimizer, uint64_t n)
 static uint64_t state_bytes(const struct vq_config *c)
 {
     uint64_t heads = vq_config_modules(c) * (uint64_t)(c->global_batch_size * c->n_head);
-    uint64_t value = sizeof(float) * (uint64_t)c->d_v;
-    uint64_t window = heads * (uint64_t)c->mem_len * (sizeof(int32_t) + value);
+    uint64_t key = sizeof(float) * (uint64_t)c->d_k, value = sizeof(float) * (uint64_t)c->d_v;
+    uint64_t window = heads * (uint64_t)c->mem_len * (sizeof(int32_t) + key + value);
     uint64_t aggregate = heads * (uint64_t)c->n_code * (sizeof(int64_t) + value);
     return window + (c->agg_cache ? aggregate : 0);
 }
