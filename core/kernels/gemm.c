@@ -12,11 +12,12 @@
 
 #include "core/kernels/gemm_kernel.h"
 
-#define PLAIN_COLS  256   /* columns of a task for back-ends that do whole products, */
-#define PLAIN_ROWS  512   /* and the most rows */
-#define THIN_ROWS   4     /* with so few rows they would only copy: plain tiles do it */
-#define TASKS       24    /* wanted of a product, where it has so many panels */
-#define SERIAL_MACS 32768 /* a product smaller than this is not worth waking a thread */
+#define PLAIN_COLS   256   /* columns of a task for back-ends that do whole products, */
+#define PLAIN_ROWS   512   /* and the most rows */
+#define THIN_ROWS    4     /* with so few rows they would only copy: plain tiles do it */
+#define TASKS        24    /* wanted of a product, where it has so many panels */
+#define AHEAD_FLOATS 4096  /* how far ahead a stream of f32 is fetched */
+#define SERIAL_MACS  32768 /* a product smaller than this is not worth waking a thread */
 
 /* Slowest first; vq_gemm_default takes the last. */
 static const struct vq_gemm *const backends[] = {
@@ -154,6 +155,7 @@ static void mul_block(const struct product *j, size_t r0, size_t r1, size_t p0, 
                 .a = a,
                 .b = vq_block(w, k0, kc, p),
                 .ldb = VQ_NR,
+                .ahead = rows < j->g->ahead_rows ? 0 : AHEAD_FLOATS,
                 .c = c + (p - p0) * w->width,
                 .fresh = k0 == 0 && !j->accumulate,
             };
@@ -279,6 +281,7 @@ static void nn_block(const struct plain_product *j, size_t r, size_t rows, size_
                 .a = a,
                 .b = j->b + k0 * j->ldb + n + p,
                 .ldb = j->ldb,
+                .ahead = VQ_NR, /* the next panel: its rows are pages apart */
                 .c = c + p,
                 .fresh = k0 == 0 && !j->accumulate,
             };

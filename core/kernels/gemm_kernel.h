@@ -8,9 +8,12 @@
  * VQ_NR_INT8: a row of it fills at least one cache line in every format.
  *
  * A row of a bf16 panel is VQ_NR / 2 words; word j holds column j in its low half and column
- * j + VQ_NR / 2 in its high half, so that a shift and a mask turn one load into two vectors. An
- * int8 block is a row of groups of VQ_INT8_GROUP inputs, the last as short as it is: first the
- * group's scales, one for each column, then its inputs.
+ * j + VQ_NR / 2 in its high half, so that a shift and a mask turn one load into two vectors.
+ *
+ * An int8 block is a row of groups of VQ_INT8_GROUP inputs, the last as short as it is: first the
+ * group's scales, one for each column, then its inputs. A row of inputs is sixteen words of four
+ * columns (vq_int8_at). Kernels move a byte to the top of its word, which costs one instruction and
+ * makes the number 2^24 times what it is; the stored scales are divided by that.
  *
  * Every kernel of ours forms c = (..((c + a0 b0) + a1 b1) + ..) for each element, over k in
  * ascending order, with or without fused multiply-add but the same way throughout one back-end.
@@ -35,6 +38,14 @@
  * in different sets of a cache. */
 #define VQ_AS (VQ_KC + 16)
 #define VQ_CS (VQ_COLS + 16)
+
+#define VQ_INT8_LIFT 0x1p24f
+
+/* Where column c of a row of int8 inputs is. */
+static inline size_t vq_int8_at(size_t c)
+{
+    return c % 16 * 4 + c / 16;
+}
 
 struct vq_weight {
     enum vq_weight_format format;
@@ -73,6 +84,7 @@ struct vq_tile {
     const float *a; /* row stride VQ_AS */
     const void *b;  /* a block; as f32 also rows of an unpacked matrix */
     size_t ldb;     /* f32 only: floats between rows of b */
+    size_t ahead;   /* f32 only: floats from a row to what will be wanted later */
     float *c;       /* row stride VQ_CS */
     bool fresh;     /* c starts from zero, not from what is there */
 };
@@ -80,6 +92,7 @@ struct vq_tile {
 struct vq_gemm {
     const char *name;
     size_t tile_rows;
+    size_t ahead_rows;       /* from so many rows on packed f32 gains by being fetched ahead */
     bool (*supported)(void); /* by this processor; called before anything else of the back-end */
     void (*tile[VQ_WEIGHT_INT8 + 1])(const struct vq_tile *t); /* by format */
     /* c[N] += a[K] b[K,N] */

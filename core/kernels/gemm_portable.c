@@ -112,7 +112,7 @@ static void tile_int8(const struct vq_tile *t)
         const signed char *q = (const signed char *)(scale + VQ_NR_INT8);
         for (size_t n = 0; n < VQ_NR_INT8; n += VQ_NR) {
             for (size_t i = 0; i < kc * VQ_NR; i++)
-                b[i] = (float)q[i / VQ_NR * VQ_NR_INT8 + n + i % VQ_NR];
+                b[i] = q[i / VQ_NR * VQ_NR_INT8 + vq_int8_at(n + i % VQ_NR)] * VQ_INT8_LIFT;
             group_strip(t, k0, kc, n, b, scale);
         }
         group += VQ_GROUP_BYTES;

@@ -94,7 +94,7 @@ static void pack_int8(unsigned char *dst, size_t kc, size_t cols, const float *w
         int8_t *q = (int8_t *)(dst + VQ_NR_INT8 * sizeof(float));
         memset(dst, 0, vq_block_bytes(VQ_WEIGHT_INT8, n));
         for (size_t c = 0; c < VQ_NR_INT8 && c < cols; c++)
-            scale[c] = quantise_column(q + c, n, w + k * ldw + c, ldw);
+            scale[c] = quantise_column(q + vq_int8_at(c), n, w + k * ldw + c, ldw) / VQ_INT8_LIFT;
         dst += vq_block_bytes(VQ_WEIGHT_INT8, n);
     }
 }
@@ -214,7 +214,8 @@ static void unpack_int8(size_t kc, const unsigned char *block, float *dst, size_
         const int8_t *q = (const int8_t *)(block + VQ_NR_INT8 * sizeof(float));
         for (size_t i = 0; i < n; i++) {
             for (size_t c = 0; c < cols; c++)
-                dst[(k + i) * ldd + c] = (float)q[i * VQ_NR_INT8 + c] * scale[c];
+                dst[(k + i) * ldd + c] =
+                    q[i * VQ_NR_INT8 + vq_int8_at(c)] * VQ_INT8_LIFT * scale[c];
         }
         block += vq_block_bytes(VQ_WEIGHT_INT8, n);
     }
