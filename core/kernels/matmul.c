@@ -14,9 +14,9 @@
 
 #define BLOCK       256 /* rows and columns of a task, at most; a multiple of VQ_PANEL */
 #define LEAST       64  /* and at least */
-#define TASKS       16  /* enough tasks to keep threads busy; blocks shrink towards LEAST for it */
+#define SHARES      4   /* tasks for each thread, if blocks of at least LEAST give so many */
+#define PLAIN_TASKS 16  /* the same for OpenBLAS, whatever the threads */
 #define SERIAL_MACS 65536
-#define MAX_TILES   (BLOCK / 4 + 1)
 #define PACKED      (BLOCK * VQ_DEPTH / 2 * 3) /* floats of a packed: lanes are more than rows */
 
 static const struct vq_matmul_kernel *const kernels[] = {
@@ -62,88 +62,75 @@ static const struct vq_matmul_kernel *kernel_of(const struct vq_gemm *g)
     return NULL;
 }
 
-/* Rows of `unit` floats, a constant at each call, so that a row is a move or two. */
-static inline __attribute__((always_inline)) void copy_units(float *dst, const float *src,
-                                                             size_t lds, size_t rows, size_t unit)
+/* b in panels of [depth, VQ_PANEL], the last one padded with zeros. */
+static void pack_b(const struct product *j, const struct part *p, float *dst)
 {
-    for (size_t r = 0; r < rows; r++)
-        memcpy(dst + r * unit, src + r * lds, unit * sizeof(float));
+    const struct vq_matrix *b = &j->b;
+    size_t step = p->depth * VQ_PANEL;
+    if (p->cols % VQ_PANEL)
+        memset(dst + p->cols / VQ_PANEL * step, 0, step * sizeof(float));
+    if (!b->trans) {
+        const struct vq_matmul_deal d = {
+            b->at + p->k * b->ld + p->n, b->ld, p->depth, p->cols, p->cols, dst, VQ_PANEL, step};
+        j->kernel->deal_panels(&d);
+        return;
+    }
+    for (size_t n = 0; n < p->cols; n += VQ_PANEL)
+        j->vec->transpose(dst + n * p->depth, VQ_PANEL, b->at + (p->n + n) * b->ld + p->k, b->ld,
+                          min_size(VQ_PANEL, p->cols - n), p->depth);
+}
+
+/* a as the tiles want it: rows as they are, or, where columns lie together, those of each tile. */
+static void pack_a(const struct product *j, const struct part *p, size_t height, float *dst)
+{
+    const struct vq_matrix *a = &j->a;
+    if (a->trans) {
+        const struct vq_matmul_deal d = {
+            a->at + p->k * a->ld + p->r, a->ld, p->depth, p->rows, j->M - p->r, dst, height,
+            p->depth * j->kernel->lanes};
+        j->kernel->deal_lanes(&d);
+        return;
+    }
+    for (size_t r = 0; r < p->rows; r++)
+        memcpy(dst + r * VQ_STRIDE, a->at + (p->r + r) * a->ld + p->k, p->depth * sizeof(float));
 }
 
 static void copy_rows(float *dst, size_t ldd, const float *src, size_t lds, size_t rows,
                       size_t cols)
 {
-    if (cols == VQ_PANEL && ldd == VQ_PANEL)
-        copy_units(dst, src, lds, rows, VQ_PANEL);
-    else if (cols == VQ_MAX_LANES && ldd == VQ_MAX_LANES)
-        copy_units(dst, src, lds, rows, VQ_MAX_LANES);
-    else
-        for (size_t r = 0; r < rows; r++)
-            memcpy(dst + r * ldd, src + r * lds, cols * sizeof(float));
-}
-
-/* b in panels of [depth, VQ_PANEL], the last one padded with zeros. */
-static void pack_b(const struct product *j, const struct part *p, float *dst)
-{
-    const struct vq_matrix *b = &j->b;
-    for (size_t n = 0; n < p->cols; n += VQ_PANEL, dst += p->depth * VQ_PANEL) {
-        size_t cols = min_size(VQ_PANEL, p->cols - n);
-        if (cols < VQ_PANEL)
-            memset(dst, 0, p->depth * VQ_PANEL * sizeof(float));
-        if (b->trans)
-            j->vec->transpose(dst, VQ_PANEL, b->at + (p->n + n) * b->ld + p->k, b->ld, cols,
-                              p->depth);
-        else
-            copy_rows(dst, VQ_PANEL, b->at + p->k * b->ld + p->n + n, b->ld, p->depth, cols);
-    }
-}
-
-/* Rows r.. of a as [depth, lanes]. Where the matrix goes on, whole lanes are taken, needed or not:
- * they cost less than an odd number of them. */
-static void pack_a(const struct product *j, const struct part *p, size_t r, size_t rows, float *dst)
-{
-    const struct vq_matrix *a = &j->a;
-    size_t lanes = j->kernel->lanes, wide = r + lanes <= j->M ? lanes : rows;
-    if (a->trans)
-        copy_rows(dst, lanes, a->at + p->k * a->ld + r, a->ld, p->depth, wide);
-    else
-        j->vec->transpose(dst, lanes, a->at + r * a->ld + p->k, a->ld, wide, p->depth);
+    for (size_t r = 0; r < rows; r++)
+        memcpy(dst + r * ldd, src + r * lds, cols * sizeof(float));
 }
 
 /* A tile where c has only `cols` of the panel's columns. */
-static void edge_tile(const struct vq_matmul_kernel *kernel, size_t rows, size_t depth,
-                      const float *a, const float *b, float *c, size_t ldc, size_t cols, bool fresh)
+static void edge_tile(vq_matmul_tile *tile, size_t rows, size_t depth, const float *a,
+                      const float *b, float *c, size_t ldc, size_t cols, bool fresh)
 {
     _Alignas(64) float whole[VQ_MAX_LANES * VQ_PANEL] = {0};
     if (!fresh)
         copy_rows(whole, VQ_PANEL, c, ldc, rows, cols);
-    kernel->tile(rows, depth, a, b, whole, VQ_PANEL, fresh);
-    for (size_t r = 0; r < rows; r++)
-        memcpy(c + r * ldc, whole + r * VQ_PANEL, cols * sizeof(float));
+    tile(rows, depth, a, b, whole, VQ_PANEL, fresh);
+    copy_rows(c, ldc, whole, VQ_PANEL, rows, cols);
 }
 
-/* All rows of the part by all of its panels, in tiles of nearly equal height. */
+/* All rows of the part by all of its panels, in tiles of one height but for the last. */
 static void multiply(const struct product *j, const struct part *p, float *a, float *b)
 {
-    const struct vq_matmul_kernel *kernel = j->kernel;
-    size_t tiles = ceil_div(p->rows, kernel->rows), step = p->depth * kernel->lanes;
+    size_t height = ceil_div(p->rows, ceil_div(p->rows, j->kernel->rows));
+    size_t step = j->a.trans ? p->depth * j->kernel->lanes : height * VQ_STRIDE;
+    vq_matmul_tile *tile = j->a.trans ? j->kernel->by_cols : j->kernel->by_rows;
     bool fresh = p->k == 0 && !j->accumulate;
-    size_t start[MAX_TILES + 1];
     pack_b(j, p, b);
-    for (size_t i = 0; i <= tiles; i++)
-        start[i] = p->rows * i / tiles;
-    for (size_t i = 0; i < tiles; i++)
-        pack_a(j, p, p->r + start[i], start[i + 1] - start[i], a + i * step);
+    pack_a(j, p, height, a);
     for (size_t n = 0; n < p->cols; n += VQ_PANEL) {
-        size_t cols = p->cols - n;
-        for (size_t i = 0; i < tiles; i++) {
-            size_t rows = start[i + 1] - start[i];
-            float *c = j->c + (p->r + start[i]) * j->ldc + p->n + n;
-            if (cols < VQ_PANEL)
-                edge_tile(kernel, rows, p->depth, a + i * step, b + n * p->depth, c, j->ldc, cols,
-                          fresh);
+        const float *panel = b + n * p->depth, *at = a;
+        for (size_t r = 0; r < p->rows; r += height, at += step) {
+            size_t rows = min_size(height, p->rows - r);
+            float *c = j->c + (p->r + r) * j->ldc + p->n + n;
+            if (p->cols - n < VQ_PANEL)
+                edge_tile(tile, rows, p->depth, at, panel, c, j->ldc, p->cols - n, fresh);
             else
-                kernel->tile(rows, p->depth, a + i * step, b + n * p->depth, c, j->ldc, fresh);
+                tile(rows, p->depth, at, panel, c, j->ldc, fresh);
         }
     }
 }
@@ -195,15 +182,17 @@ static void product_task(void *ud, size_t task, int worker)
 }
 
 /* Blocks of at most BLOCK, smaller while there are too few of them to share out: the longer side
- * first. */
-static void choose_blocks(struct product *j)
+ * first. Our own tiles sum each element the same way in any block, so there the number of threads
+ * may have a say. */
+static void choose_blocks(struct product *j, const struct vq_pool *pool)
 {
     size_t rows = BLOCK, cols = BLOCK;
+    size_t least = j->kernel ? SHARES * (size_t)vq_pool_threads(pool) : PLAIN_TASKS;
     for (;;) {
         j->row_blocks = ceil_div(j->M, rows);
         j->col_blocks = ceil_div(j->N, cols);
         size_t r = ceil_div(j->M, j->row_blocks), c = ceil_div(j->N, j->col_blocks);
-        if (j->row_blocks * j->col_blocks >= TASKS || (r <= LEAST && c <= LEAST))
+        if (j->row_blocks * j->col_blocks >= least || (r <= LEAST && c <= LEAST))
             return;
         if (r > c)
             rows = r / 2 > LEAST ? r / 2 : LEAST;
@@ -212,38 +201,45 @@ static void choose_blocks(struct product *j)
     }
 }
 
-static void run(struct vq_pool *pool, struct product *j)
+static struct product product_of(const struct vq_gemm *g, size_t M, size_t N, size_t K,
+                                 struct vq_matrix a, struct vq_matrix b)
 {
-    for (size_t r = 0; !j->K && !j->accumulate && r < j->M; r++)
-        memset(j->c + r * j->ldc, 0, j->N * sizeof(float));
-    j->kernel = kernel_of(j->g);
-    j->vec = vq_grad_vec_for(vq_vec_default());
+    return (struct product){.g = g,
+                            .kernel = kernel_of(g),
+                            .vec = vq_grad_vec_for(vq_vec_default()),
+                            .M = M,
+                            .N = N,
+                            .K = K,
+                            .a = a,
+                            .b = b,
+                            .row_blocks = ceil_div(M, BLOCK),
+                            .col_blocks = ceil_div(N, BLOCK)};
+}
+
+static void run(struct vq_pool *pool, struct product *j, float *c, size_t ldc, bool accumulate)
+{
+    j->c = c;
+    j->ldc = ldc;
+    j->accumulate = accumulate;
+    for (size_t r = 0; !j->K && !accumulate && r < j->M; r++)
+        memset(c + r * ldc, 0, j->N * sizeof(float));
     vq_pool_run(pool, j->row_blocks * j->col_blocks, product_task, j);
 }
 
 void vq_matmul(const struct vq_gemm *g, struct vq_pool *pool, size_t M, size_t N, size_t K,
                struct vq_matrix a, struct vq_matrix b, float *c, size_t ldc, bool accumulate)
 {
-    struct product j = {.g = g, .M = M, .N = N, .K = K, .a = a, .b = b};
+    struct product j = product_of(g, M, N, K, a, b);
     if (!M || !N)
         return;
-    j.c = c;
-    j.ldc = ldc;
-    j.accumulate = accumulate;
-    choose_blocks(&j);
-    run(M * N < SERIAL_MACS / (K + 1) ? NULL : pool, &j);
+    choose_blocks(&j, pool);
+    run(M * N < SERIAL_MACS / (K + 1) ? NULL : pool, &j, c, ldc, accumulate);
 }
 
 void vq_matmul_serial(const struct vq_gemm *g, size_t M, size_t N, size_t K, struct vq_matrix a,
                       struct vq_matrix b, float *c, size_t ldc, bool accumulate)
 {
-    struct product j = {.g = g, .M = M, .N = N, .K = K, .a = a, .b = b};
-    if (!M || !N)
-        return;
-    j.c = c;
-    j.ldc = ldc;
-    j.accumulate = accumulate;
-    j.row_blocks = ceil_div(M, BLOCK);
-    j.col_blocks = ceil_div(N, BLOCK);
-    run(NULL, &j);
+    struct product j = product_of(g, M, N, K, a, b);
+    if (M && N)
+        run(NULL, &j, c, ldc, accumulate);
 }

@@ -4,8 +4,9 @@
  * weights that change at every step, so nothing is prepared beforehand; both sides are packed on
  * the way. For weights that stay, gemm.h.
  *
- * How a product is cut into tasks depends on its shape alone, and every element is summed over k in
- * ascending order: the result has the same bytes for every number of threads.
+ * Every element is summed over k in ascending order, however a product is cut into tasks: the
+ * result has the same bytes for every number of threads. (OpenBLAS does not promise that, so with
+ * it the cut depends on the shape alone.)
  */
 #ifndef VQ_CORE_KERNELS_MATMUL_H
 #define VQ_CORE_KERNELS_MATMUL_H

@@ -8,6 +8,8 @@
  * A strip is two vectors wide. Its height is constant wherever strip() is expanded, so that each
  * becomes one straight loop whose sums stay in registers.
  */
+#include <string.h>
+
 #include "core/kernels/matmul_kernel.h"
 
 #define INLINE static inline __attribute__((always_inline))
@@ -17,39 +19,44 @@
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
 
-INLINE void strip(const size_t R, size_t depth, const float *a, const float *b, float *c,
+/* A strip's shape: rows, and where element (r, k) of a is. All constant. */
+struct shape {
+    size_t R, row, col;
+};
+
+INLINE void strip(const struct shape s, size_t depth, const float *a, const float *b, float *c,
                   size_t ldc, bool fresh)
 {
     vf lo[ROWS], hi[ROWS];
     UNROLL
-    for (size_t r = 0; r < R; r++) {
+    for (size_t r = 0; r < s.R; r++) {
         lo[r] = fresh ? v_zero() : v_load(c + r * ldc);
         hi[r] = fresh ? v_zero() : v_load(c + r * ldc + W);
     }
-    for (size_t k = 0; k < depth; k++, a += LANES, b += VQ_PANEL) {
+    for (size_t k = 0; k < depth; k++, a += s.col, b += VQ_PANEL) {
         vf b0 = v_load(b), b1 = v_load(b + W);
         UNROLL
-        for (size_t r = 0; r < R; r++) {
-            vf x = v_all(a[r]);
+        for (size_t r = 0; r < s.R; r++) {
+            vf x = v_all(a[r * s.row]);
             lo[r] = v_fma(x, b0, lo[r]);
             hi[r] = v_fma(x, b1, hi[r]);
         }
     }
     UNROLL
-    for (size_t r = 0; r < R; r++) {
+    for (size_t r = 0; r < s.R; r++) {
         v_store(c + r * ldc, lo[r]);
         v_store(c + r * ldc + W, hi[r]);
     }
 }
 
-static void tile(size_t rows, size_t depth, const float *a, const float *b, float *c, size_t ldc,
-                 bool fresh)
+INLINE void tile(const size_t row, const size_t col, size_t rows, size_t depth, const float *a,
+                 const float *b, float *c, size_t ldc, bool fresh)
 {
     for (size_t n = 0; n < VQ_PANEL; n += 2 * W) {
         switch (rows) {
-#define CASE(R)                                                                                    \
-    case R:                                                                                        \
-        strip(R, depth, a, b + n, c + n, ldc, fresh);                                              \
+#define CASE(N)                                                                                    \
+    case N:                                                                                        \
+        strip((struct shape){N, row, col}, depth, a, b + n, c + n, ldc, fresh);                    \
         break
             CASE(1);
             CASE(2);
@@ -74,4 +81,47 @@ static void tile(size_t rows, size_t depth, const float *a, const float *b, floa
     }
 }
 
-const struct vq_matmul_kernel TABLE = {.name = NAME, .rows = ROWS, .lanes = LANES, .tile = tile};
+static void by_rows(size_t rows, size_t depth, const float *a, const float *b, float *c, size_t ldc,
+                    bool fresh)
+{
+    tile(VQ_STRIDE, 1, rows, depth, a, b, c, ldc, fresh);
+}
+
+static void by_cols(size_t rows, size_t depth, const float *a, const float *b, float *c, size_t ldc,
+                    bool fresh)
+{
+    tile(1, LANES, rows, depth, a, b, c, ldc, fresh);
+}
+
+INLINE void deal(const struct vq_matmul_deal *d, const size_t width)
+{
+    for (size_t r = 0; r < d->rows; r++) {
+        const float *from = d->from + r * d->ld;
+        float *to = d->to + r * width;
+        size_t c = 0;
+        for (; c < d->cols && c + width <= d->limit; c += d->unit, to += d->step)
+            memcpy(to, from + c, width * sizeof(float));
+        for (; c < d->cols; c += d->unit, to += d->step)
+            memcpy(to, from + c, (d->limit - c) * sizeof(float));
+    }
+}
+
+static void deal_panels(const struct vq_matmul_deal *d)
+{
+    deal(d, VQ_PANEL);
+}
+
+static void deal_lanes(const struct vq_matmul_deal *d)
+{
+    deal(d, LANES);
+}
+
+const struct vq_matmul_kernel TABLE = {
+    .name = NAME,
+    .rows = ROWS,
+    .lanes = LANES,
+    .by_rows = by_rows,
+    .by_cols = by_cols,
+    .deal_panels = deal_panels,
+    .deal_lanes = deal_lanes,
+};

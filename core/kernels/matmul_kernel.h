@@ -1,9 +1,9 @@
 /*
  * matmul_kernel: what the files of matmul share, and nobody else includes.
  *
- * A tile is up to `rows` rows by VQ_PANEL columns of c, kept in registers over VQ_DEPTH inputs.
- * Both sides are packed for it: a as [depth, lanes], one column of a's rows after the other, b as
- * [depth, VQ_PANEL].
+ * A tile is up to `rows` rows by VQ_PANEL columns of c, kept in registers over VQ_DEPTH inputs. b
+ * is packed for it as [depth, VQ_PANEL]. a comes as it lies in memory, in copies that differ in
+ * their strides only: rows VQ_STRIDE apart, or columns of `lanes` floats.
  */
 #ifndef VQ_CORE_KERNELS_MATMUL_KERNEL_H
 #define VQ_CORE_KERNELS_MATMUL_KERNEL_H
@@ -13,15 +13,31 @@
 
 #define VQ_PANEL     32
 #define VQ_DEPTH     256
+#define VQ_STRIDE    (VQ_DEPTH + 16) /* no power of two: rows fall into different sets of a cache */
 #define VQ_MAX_LANES 16
 
+/* c[rows, VQ_PANEL] += a b, or = with fresh */
+typedef void vq_matmul_tile(size_t rows, size_t depth, const float *a, const float *b, float *c,
+                            size_t ldc, bool fresh);
+
+/* Deals the columns of a matrix out: `unit` of them to each part, which has `width` places in a
+ * row, VQ_PANEL or `lanes`, and lies `step` floats behind the one before. Where the matrix goes on,
+ * up to `limit` columns, places beyond the unit are filled too: a whole vector costs less than an
+ * odd part of it. */
+struct vq_matmul_deal {
+    const float *from;
+    size_t ld, rows, cols, limit;
+    float *to;
+    size_t unit, step;
+};
+
 struct vq_matmul_kernel {
-    const char *name; /* of the gemm back-end beside it */
-    size_t rows;      /* of the tallest tile */
-    size_t lanes;     /* stride of packed columns of a, >= rows */
-    /* c[rows, VQ_PANEL] += a b, or = with fresh */
-    void (*tile)(size_t rows, size_t depth, const float *a, const float *b, float *c, size_t ldc,
-                 bool fresh);
+    const char *name;                                    /* of the gemm back-end beside it */
+    size_t rows;                                         /* of the tallest tile */
+    size_t lanes;                                        /* stride of columns of a, >= rows */
+    vq_matmul_tile *by_rows, *by_cols;                   /* as a comes */
+    void (*deal_panels)(const struct vq_matmul_deal *d); /* of VQ_PANEL places */
+    void (*deal_lanes)(const struct vq_matmul_deal *d);  /* of `lanes` */
 };
 
 extern const struct vq_matmul_kernel vq_matmul_portable;
