@@ -44,10 +44,11 @@ static void bias_queries(const struct vq_grad *g, size_t module, const struct vq
     const float *u = w->u + t->h * n->K, *v = w->v + t->h * n->K;
     q += vq_q_at(n, t->h);
     for (size_t i = 0; i < t->i1 - t->i0; i++, q += n->width) {
-        for (size_t k = 0; k < n->K; k++) {
-            space->qu[i * n->K + k] = q[k] + u[k];
-            space->qv[i * n->K + k] = q[k] + v[k];
-        }
+        float *qu = space->qu + i * n->K, *qv = space->qv + i * n->K;
+        memcpy(qu, u, n->K * sizeof(float));
+        memcpy(qv, v, n->K * sizeof(float));
+        g->vec->add(qu, q, n->K);
+        g->vec->add(qv, q, n->K);
     }
 }
 
@@ -97,7 +98,7 @@ void vq_weigh(const struct vq_grad *g, size_t module, const struct vq_tile_at *t
     const struct vq_prepared *w = &g->prepared[module];
     size_t rows = t->i1 - t->i0;
     bias_queries(g, module, t, space);
-    if (t->agg)
+    if (t->agg && t->i0 == t->p * n->L) /* a block's first tile; the others find it here */
         log_counts(g, module, t, space->log_count);
     vq_matmul_serial(g->gemm, rows, n->S, n->K, vq_mat(space->qu, n->K),
                      vq_mat_t(w->C + t->h * n->S * n->K, n->K), space->content, n->S, false);

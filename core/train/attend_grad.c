@@ -38,11 +38,10 @@ static struct sums sums_of(const struct vq_grad *g, size_t bh, size_t p)
     return (struct sums){at, at + (n->M + 1) * n->K, at + (n->M + 2) * n->K};
 }
 
-static void add_columns(float *sum, const float *x, size_t rows, size_t cols)
+static void add_rows(const struct vq_vec *vec, float *sum, const float *x, size_t rows, size_t cols)
 {
     for (size_t r = 0; r < rows; r++)
-        for (size_t c = 0; c < cols; c++)
-            sum[c] += x[r * cols + c];
+        vec->add(sum, x + r * cols, cols);
 }
 
 /* From the gradient of gated results in y to that of results, in place; the gate's own gradient
@@ -118,8 +117,8 @@ static void query_grads(const struct vq_grad *g, size_t module, const struct vq_
                      vq_mat(w->R + t->h * near * K, K), space->dqv, K, false);
     vq_matmul_serial(g->gemm, near, K, rows, vq_mat_t(space->position, near), vq_mat(space->qv, K),
                      sums.R, K, true);
-    add_columns(sums.u, space->dqu, rows, K);
-    add_columns(sums.v, space->dqv, rows, K);
+    add_rows(g->vec, sums.u, space->dqu, rows, K);
+    add_rows(g->vec, sums.v, space->dqv, rows, K);
     g->vec->add(space->dqu, space->dqv, rows * K);
     for (size_t i = 0; i < rows; i++) {
         size_t r = t->b * n->U + t->i0 + i;

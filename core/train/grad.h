@@ -32,7 +32,7 @@ struct vq_grad_options {
     struct vq_pool *pool;       /* NULL: serial; must outlive the vq_grad */
     size_t batch;               /* B, sequences of an update */
     size_t rows;                /* sequences that go through the model at a time; gradients add up.
-                                   Fewer need less memory. 0: as many as make 2048 tokens */
+                                   Fewer need less memory. 0: as many as make 1024 tokens */
     bool recompute;             /* keep only what enters each module, and do a module's forward pass
                                    again before its backward pass; else keep it all */
 };

@@ -141,19 +141,18 @@ static void activate(const struct job *j, const struct span *s)
     }
 }
 
-/* Sum over counted rows of |k - k^|^2. */
-static double commitment(const struct job *j, const struct span *s, const int32_t *code)
+/* Sum over counted rows of |k - k^|^2; diff: K floats of scratch. */
+static double commitment(const struct job *j, const struct span *s, const int32_t *code,
+                         float *diff)
 {
     const struct vq_grad *g = j->g;
     const struct vq_sizes *n = &g->n;
     double sum = 0.0;
     for (size_t i = s->i0; i < s->i1; i++) {
-        const float *k = j->k->proj + (s->b * n->U + i) * n->width + vq_k_at(n, s->h);
-        const float *c = g->prepared[j->module].C + (s->h * n->S + (size_t)code[i - s->i0]) * n->K;
-        float errs = 0.0f;
-        for (size_t d = 0; d < n->K; d++)
-            errs += (k[d] - c[d]) * (k[d] - c[d]);
-        sum += (double)(g->mask[s->b * n->U + i] * errs);
+        size_t r = s->b * n->U + i, z = (size_t)code[i - s->i0];
+        memcpy(diff, j->k->proj + r * n->width + vq_k_at(n, s->h), n->K * sizeof(float));
+        g->vec->axpy(diff, -1.0f, g->prepared[j->module].C + (s->h * n->S + z) * n->K, n->K);
+        sum += (double)(g->mask[r] * g->vec->dot(diff, diff, n->K));
     }
     return sum;
 }
@@ -177,7 +176,7 @@ static void quantise_task(void *ud, size_t task, int worker)
     for (size_t i = 0; i < s.i1 - s.i0; i++)
         code[i] = (int32_t)g->vec->nearest(dots + i * n->S, w->norm2 + s.h * n->S, n->S);
     if (j->forward)
-        g->partial_sum[task] = commitment(j, &s, code);
+        g->partial_sum[task] = commitment(j, &s, code, g->tile[worker].dqu);
 }
 
 /* Key errors of one block and head, as the authors group them. */
@@ -311,8 +310,9 @@ static void key_value_task(void *ud, size_t task, int worker)
         float *v = row + vq_v_at(n, s.h), w = pull * g->mask[r];
         const float *c = g->prepared[j->module].C + (s.h * n->S + z) * n->K;
         const float *through = g->dkey + (s.bh * n->U + i) * n->K;
-        for (size_t d = 0; d < n->K; d++)
-            dk[d] = through[d] + w * (k[d] - c[d]);
+        memcpy(dk, through, n->K * sizeof(float));
+        g->vec->axpy(dk, w, k, n->K);
+        g->vec->axpy(dk, -w, c, n->K);
         g->gvec->unit_norm(k, dk, k, n->K, g->key_scale, j->k->inverse[r * 2 * n->H + n->H + s.h]);
         g->gvec->silu(v, g->dvalue + (s.bh * n->U + i) * n->V, v, n->V);
     }

@@ -10,7 +10,7 @@
 
 #define LINE        64                /* bytes; every array begins on one */
 #define LOGITS      ((size_t)4 << 20) /* numbers of a chunk */
-#define PASS_TOKENS 2048              /* tokens of a pass when nobody says */
+#define PASS_TOKENS 1024              /* tokens of a pass when nobody says */
 
 /* Memory being dealt out; at is NULL while counting. */
 struct arena {
