@@ -41,6 +41,7 @@ struct vq_trace {
     int64_t *ring_position; /* [N] */
     uint16_t *ring_u16;     /* [mh, N], or */
     int32_t *ring_i32;      /* [mh, N] when codes do not fit 16 bits */
+    float *ring_rel;        /* [mh, N] relative errors */
 };
 
 static size_t heads(const struct vq_trace *t)
@@ -150,9 +151,12 @@ static void fold_ring(struct vq_trace *t, const struct vq_block *b)
     }
     for (size_t mh = 0; mh < heads(t); mh++) {
         size_t module = mh / t->H, h = mh % t->H;
-        const int32_t *codes = t->block.codes + ((module * (size_t)b->batch + row) * t->H + h) * n;
-        for (size_t i = from; i < n; i++)
-            ring_put(t, mh, (size_t)((t->end + i) % t->ring), codes[i]);
+        size_t at = ((module * (size_t)b->batch + row) * t->H + h) * n;
+        for (size_t i = from; i < n; i++) {
+            size_t slot = (size_t)((t->end + i) % t->ring);
+            ring_put(t, mh, slot, t->block.codes[at + i]);
+            t->ring_rel[mh * t->ring + slot] = (float)t->block.rel[at + i];
+        }
     }
     t->end += n;
 }
@@ -214,12 +218,13 @@ static bool trace_alloc(struct vq_trace *t)
     t->rel_sum = vq_calloc(codes, sizeof(*t->rel_sum));
     t->ring_token = vq_alloc(t->ring, sizeof(*t->ring_token));
     t->ring_position = vq_alloc(t->ring, sizeof(*t->ring_position));
+    t->ring_rel = vq_alloc(slots, sizeof(*t->ring_rel));
     if (t->S - 1 <= UINT16_MAX)
         t->ring_u16 = vq_alloc(slots, sizeof(*t->ring_u16));
     else
         t->ring_i32 = vq_alloc(slots, sizeof(*t->ring_i32));
     return t->codebook && t->known && t->count && t->rel_sum && t->ring_token && t->ring_position &&
-           (t->ring_u16 || t->ring_i32);
+           t->ring_rel && (t->ring_u16 || t->ring_i32);
 }
 
 enum vq_status vq_trace_new(struct vq_trace **out, const struct vq_config *c,
@@ -263,6 +268,7 @@ void vq_trace_free(struct vq_trace *t)
     free(t->ring_position);
     free(t->ring_u16);
     free(t->ring_i32);
+    free(t->ring_rel);
     free(t->block.codes);
     free(t->block.rel);
     free(t);
@@ -312,7 +318,7 @@ enum vq_status vq_trace_check(const struct vq_trace *t, struct vq_err *err)
 
 uint64_t vq_trace_bytes(const struct vq_trace *t)
 {
-    uint64_t codes = heads(t) * t->S, code_size = t->ring_u16 ? 2 : 4;
+    uint64_t codes = heads(t) * t->S, code_size = (t->ring_u16 ? 2 : 4) + sizeof(*t->ring_rel);
     return sizeof(*t) + t->modules * sizeof(*t->known) +
            codes * (t->K * sizeof(*t->codebook) + sizeof(*t->count) + sizeof(*t->rel_sum)) +
            t->ring * (heads(t) * code_size + sizeof(*t->ring_token) + sizeof(*t->ring_position)) +
@@ -393,6 +399,11 @@ int64_t vq_trace_position(const struct vq_trace *t, uint64_t serial)
 int32_t vq_trace_code(const struct vq_trace *t, uint64_t serial, int module, int head)
 {
     return ring_get(t, head_at(t, module, head), slot_of(t, serial));
+}
+
+float vq_trace_rel(const struct vq_trace *t, uint64_t serial, int module, int head)
+{
+    return t->ring_rel[head_at(t, module, head) * t->ring + slot_of(t, serial)];
 }
 
 void vq_trace_recent(const struct vq_trace *t, int64_t first, size_t n, int32_t *tokens)

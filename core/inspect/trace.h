@@ -4,12 +4,12 @@
  *   - exact totals per module, head and code over every token of every sequence of the batch: how
  *     often, and the sum of the relative quantisation error |k - k^| / |k|;
  *   - the last N tokens of one sequence of the batch (row 0 unless chosen otherwise) with their
- *     codes everywhere, so that the contexts of a code can be shown.
+ *     codes and errors everywhere, so that the contexts and members of a code can be shown.
  *
  * A block counts when the session has committed it: a cancelled one leaves no mark. Memory does not
- * grow with the tokens: per module-head S * 16 bytes of totals, S * K * 4 of codebook, N * 2 of
- * codes (N * 4 when S > 65,536); N * 12 for tokens and positions; and the codes and errors of one
- * block. A 24-layer model with S = 512, K = 128 and N = 65,536 takes 20 MB.
+ * grow with the tokens: per module-head S * 16 bytes of totals, S * K * 4 of codebook, N * 6 of
+ * codes and errors (N * 8 when S > 65,536); N * 12 for tokens and positions; and the codes and
+ * errors of one block. A 24-layer model with S = 512, K = 128 and N = 65,536 takes 33 MB.
  *
  * One session at a time; the positions of a session that was reset or replaced simply start anew,
  * and contexts do not run across such a seam.
@@ -79,6 +79,8 @@ uint64_t vq_trace_end(const struct vq_trace *t);
 int32_t vq_trace_token(const struct vq_trace *t, uint64_t serial);
 int64_t vq_trace_position(const struct vq_trace *t, uint64_t serial);
 int32_t vq_trace_code(const struct vq_trace *t, uint64_t serial, int module, int head);
+/* Its relative error |k - k^| / |k|; NaN when the codebook was not known. */
+float vq_trace_rel(const struct vq_trace *t, uint64_t serial, int module, int head);
 
 /* Tokens at positions first..first+n-1 of the newest sequence into tokens[n]; -1 where they are not
  * held. */
