@@ -73,8 +73,8 @@ void vq_settings_default(struct vq_settings *s);
  * VQ_ESHAPE. A field that a higher origin has set keeps its value. */
 enum vq_status vq_settings_set(struct vq_settings *s, const char *name, const char *value,
                                enum vq_origin origin, struct vq_err *err);
-/* Sets the fields of a preset: "enwik8", "pg19", "imagenet64", "text-small". Fields known from
- * shapes that differ are an error naming both. */
+/* Sets the fields of a preset: "enwik8", "pg19", "imagenet64", or one of the small ones that
+ * vq_preset_name() lists. Fields known from shapes that differ are an error naming both. */
 enum vq_status vq_settings_preset(struct vq_settings *s, const char *preset, struct vq_err *err);
 size_t vq_preset_count(void);
 const char *vq_preset_name(size_t i);

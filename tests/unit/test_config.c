@@ -201,9 +201,13 @@ static void test_presets(void **state)
     } rows[] = {{"enwik8", "bytes", 187.7e6, 0.1, 8192, 2048},
                 {"pg19", "ids", 1314.7e6, 0, 8192, 2048},
                 {"imagenet64", "image64", 1249.6e6, 0, 12288, 1536},
-                {"text-small", "bytes", 744966, 0.1, 4096, 512}};
-    assert_int_equal(vq_preset_count(), 4);
-    for (size_t i = 0; i < 4; i++) {
+                {"text-small", "bytes", 744966, 0.1, 4096, 512},
+                {"text-tiny", "bytes", 317766, 0.1, 512, 256},
+                {"text-medium", "bytes", 4646918, 0.1, 8192, 1024},
+                {"emoji-small", "image64", 2185412, 0.1, 12288, 1536}};
+    enum { N_ROW = sizeof(rows) / sizeof(rows[0]) };
+    assert_int_equal(vq_preset_count(), N_ROW);
+    for (size_t i = 0; i < N_ROW; i++) {
         struct vq_settings s;
         struct vq_err err;
         struct vq_param_spec *specs;
@@ -228,7 +232,7 @@ static void test_presets(void **state)
         free(specs);
         assert_true(fabs(params / rows[i].params - 1) < 5e-4);
     }
-    assert_null(vq_preset_name(4));
+    assert_null(vq_preset_name(N_ROW));
 }
 
 static void test_preset_unknown(void **state)
