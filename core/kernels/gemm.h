@@ -1,6 +1,6 @@
 /*
  * gemm: matrix products behind one small interface, with back-ends in a file each:
- *   gemm_portable.c  plain C, the oracle of the others
+ *   gemm_portable.c  any processor, by the vectors of the compiler
  *   gemm_avx2.c, gemm_avx512.c  our own kernels, chosen at run time by what the processor has
  *   gemm_blas.c      OpenBLAS, single-threaded inside our tiles (absent with BLAS=0)
  *

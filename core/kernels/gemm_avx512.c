@@ -10,6 +10,7 @@
 #define v_store(p, v)  _mm512_storeu_ps(p, v)
 #define v_all(x)       _mm512_set1_ps(x)
 #define v_fma(a, b, c) _mm512_fmadd_ps(a, b, c)
+#define s_fma(a, b, c) __builtin_fmaf(a, b, c)
 
 typedef __m512 vf;
 

@@ -1,8 +1,9 @@
 /*
- * gemm_body: the register tiles of an instruction set, included by gemm_avx2.c and gemm_avx512.c,
- * which define
+ * gemm_body: the register tiles of an instruction set, included by gemm_portable.c, gemm_avx2.c and
+ * gemm_avx512.c, which define
  *   vf, W                     a vector of W floats
- *   v_zero() v_load(p) v_store(p, v) v_all(x) v_fma(a, b, c)
+ *   v_zero() v_load(p) v_store(p, v) v_all(x)
+ *   v_fma(a, b, c) s_fma(a, b, c)  a b + c of vectors and of floats, rounded alike
  *   v_low(p) v_high(p)        W bf16 from the low or high halves of W words
  *   v_byte(p, i)              W floats from byte i of each of W words, times 2^24
  *   ROWS                      height of the tallest tile, which is two vectors wide
@@ -155,7 +156,7 @@ INLINE void tile(const struct vq_tile *t, enum vq_weight_format f)
     const size_t across = (f == VQ_WEIGHT_INT8 ? VQ_NR_INT8 : VQ_NR) / W;
     switch (t->rows) {
     case 1:
-        strips(t, f, 1, across);
+        strips(t, f, 1, across < MAX_SUMS ? across : MAX_SUMS);
         break;
     case 2:
         strips(t, f, 2, across < 4 ? across : 4);
@@ -218,7 +219,7 @@ INLINE void fold(size_t N, const size_t S, const float *a, const float *b, size_
     }
     for (; n < N; n++) {
         for (size_t s = 0; s < S; s++)
-            c[n] = __builtin_fmaf(a[s], b[s * ldb + n], c[n]);
+            c[n] = s_fma(a[s], b[s * ldb + n], c[n]);
     }
 }
 

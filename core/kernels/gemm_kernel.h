@@ -11,9 +11,10 @@
  * j + VQ_NR / 2 in its high half, so that a shift and a mask turn one load into two vectors.
  *
  * An int8 block is a row of groups of VQ_INT8_GROUP inputs, the last as short as it is: first the
- * group's scales, one for each column, then its inputs. A row of inputs is sixteen words of four
- * columns (vq_int8_at). Kernels move a byte to the top of its word, which costs one instruction and
- * makes the number 2^24 times what it is; the stored scales are divided by that.
+ * group's scales, one for each column, then its inputs. A row of inputs is sixteen words: byte i
+ * (from the lowest) of word j is column j + 16 i. Kernels move a byte to the top of its word, which
+ * costs one instruction and makes the number 2^24 times what it is; the stored scales are divided
+ * by that.
  *
  * Every kernel of ours forms c = (..((c + a0 b0) + a1 b1) + ..) for each element, over k in
  * ascending order, with or without fused multiply-add but the same way throughout one back-end.
@@ -40,12 +41,6 @@
 #define VQ_CS (VQ_COLS + 16)
 
 #define VQ_INT8_LIFT 0x1p24f
-
-/* Where column c of a row of int8 inputs is. */
-static inline size_t vq_int8_at(size_t c)
-{
-    return c % 16 * 4 + c / 16;
-}
 
 struct vq_weight {
     enum vq_weight_format format;

@@ -14,6 +14,7 @@
 #include "core/kernels/gemm_kernel.h"
 
 #define HALF       (VQ_NR / 2)
+#define INT8_WORDS (VQ_NR_INT8 / 4)  /* in a row of an int8 group */
 #define HUGE_BYTES ((size_t)4 << 20) /* from here on large pages are asked for */
 
 static const char *const format_names[] = {
@@ -66,24 +67,32 @@ static void pack_bf16(uint32_t *dst, size_t kc, size_t cols, const float *w, siz
     }
 }
 
-/* One column of one group. A column with a value that is not finite gets the scale NaN: the
- * products show it, rather than a clipped number. */
-static float quantise_column(int8_t *dst, size_t kc, const float *w, size_t ldw)
+/* One column of one group, n inputs, into byte c / 16 of each row's word c % 16. A column with a
+ * value that is not finite gets the scale NaN: the products show it, rather than a clipped number.
+ */
+static float pack_column(uint32_t *rows, size_t c, size_t n, const float *w, size_t ldw)
 {
     float top = 0.0f;
     bool finite = true;
-    for (size_t k = 0; k < kc; k++) {
+    for (size_t k = 0; k < n; k++) {
         float size = fabsf(w[k * ldw]);
         finite = finite && isfinite(size);
         top = size > top ? size : top;
     }
     float scale = finite ? top / 127.0f : NAN;
-    for (size_t k = 0; k < kc; k++) {
+    for (size_t k = 0; k < n; k++) {
         float q = scale > 0.0f ? nearbyintf(w[k * ldw] / scale) : 0.0f;
         q = q > 127.0f ? 127.0f : q < -127.0f ? -127.0f : q;
-        dst[k * VQ_NR_INT8] = (int8_t)q;
+        rows[k * INT8_WORDS + c % INT8_WORDS] |= ((uint32_t)(int32_t)q & 255u)
+                                                 << (c / INT8_WORDS * 8);
     }
-    return scale;
+    return scale / VQ_INT8_LIFT;
+}
+
+static float unpack_int8_at(const uint32_t *row, size_t c)
+{
+    uint32_t byte = row[c % INT8_WORDS] >> (c / INT8_WORDS * 8) & 255u;
+    return (float)(byte < 128 ? (int)byte : (int)byte - 256) * VQ_INT8_LIFT;
 }
 
 static void pack_int8(unsigned char *dst, size_t kc, size_t cols, const float *w, size_t ldw)
@@ -91,10 +100,10 @@ static void pack_int8(unsigned char *dst, size_t kc, size_t cols, const float *w
     for (size_t k = 0; k < kc; k += VQ_INT8_GROUP) {
         size_t n = min_size(VQ_INT8_GROUP, kc - k);
         float *scale = (float *)(void *)dst;
-        int8_t *q = (int8_t *)(dst + VQ_NR_INT8 * sizeof(float));
+        uint32_t *rows = (uint32_t *)(void *)(scale + VQ_NR_INT8);
         memset(dst, 0, vq_block_bytes(VQ_WEIGHT_INT8, n));
         for (size_t c = 0; c < VQ_NR_INT8 && c < cols; c++)
-            scale[c] = quantise_column(q + vq_int8_at(c), n, w + k * ldw + c, ldw) / VQ_INT8_LIFT;
+            scale[c] = pack_column(rows, c, n, w + k * ldw + c, ldw);
         dst += vq_block_bytes(VQ_WEIGHT_INT8, n);
     }
 }
@@ -211,11 +220,10 @@ static void unpack_int8(size_t kc, const unsigned char *block, float *dst, size_
     for (size_t k = 0; k < kc; k += VQ_INT8_GROUP) {
         size_t n = min_size(VQ_INT8_GROUP, kc - k);
         const float *scale = (const float *)(const void *)block;
-        const int8_t *q = (const int8_t *)(block + VQ_NR_INT8 * sizeof(float));
+        const uint32_t *rows = (const uint32_t *)(const void *)(scale + VQ_NR_INT8);
         for (size_t i = 0; i < n; i++) {
             for (size_t c = 0; c < cols; c++)
-                dst[(k + i) * ldd + c] =
-                    q[i * VQ_NR_INT8 + vq_int8_at(c)] * VQ_INT8_LIFT * scale[c];
+                dst[(k + i) * ldd + c] = unpack_int8_at(rows + i * INT8_WORDS, c) * scale[c];
         }
         block += vq_block_bytes(VQ_WEIGHT_INT8, n);
     }

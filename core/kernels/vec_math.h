@@ -25,7 +25,7 @@
  * of the array never change an element. */
 static inline float madd(float a, float b, float c)
 {
-#if defined(__FMA__) || defined(__FP_FAST_FMAF)
+#if defined(__FMA__) || defined(__FP_FAST_FMAF) || defined(__aarch64__)
     return __builtin_fmaf(a, b, c);
 #else
     return a * b + c;
