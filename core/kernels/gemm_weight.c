@@ -3,6 +3,7 @@
  * formats. Packing is done once per model, spread over the pool; unpacking serves inspection and
  * back-ends that want plain matrices.
  */
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,63 +48,83 @@ static size_t min_size(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* One block from w's row k0 and column n0: kc rows, `cols` columns, the rest of the panel zero. */
+/* A panel's row of w: itself, or a copy with zeros where w has no columns. Loops over a whole width
+ * become vectors. */
+static const float *whole_row(float *copy, const float *w, size_t cols, size_t width)
+{
+    if (cols >= width)
+        return w;
+    memset(copy, 0, width * sizeof(float));
+    memcpy(copy, w, cols * sizeof(float));
+    return copy;
+}
+
 static void pack_f32(float *dst, size_t kc, size_t cols, const float *w, size_t ldw)
 {
-    for (size_t k = 0; k < kc; k++) {
-        for (size_t c = 0; c < VQ_NR; c++)
-            dst[k * VQ_NR + c] = c < cols ? w[k * ldw + c] : 0.0f;
-    }
+    float copy[VQ_NR];
+    for (size_t k = 0; k < kc; k++)
+        memcpy(dst + k * VQ_NR, whole_row(copy, w + k * ldw, cols, VQ_NR), sizeof(copy));
 }
 
 static void pack_bf16(uint32_t *dst, size_t kc, size_t cols, const float *w, size_t ldw)
 {
+    float copy[VQ_NR];
     for (size_t k = 0; k < kc; k++) {
+        const float *row = whole_row(copy, w + k * ldw, cols, VQ_NR);
         for (size_t j = 0; j < HALF; j++) {
-            uint32_t lo = j < cols ? vq_f32_to_bf16(w[k * ldw + j]) : 0;
-            uint32_t hi = j + HALF < cols ? vq_f32_to_bf16(w[k * ldw + j + HALF]) : 0;
+            uint32_t lo = vq_f32_to_bf16(row[j]), hi = vq_f32_to_bf16(row[j + HALF]);
             dst[k * HALF + j] = lo | hi << 16;
         }
     }
 }
 
-/* One column of one group, n inputs, into byte c / 16 of each row's word c % 16. A column with a
- * value that is not finite gets the scale NaN: the products show it, rather than a clipped number.
- */
-static float pack_column(uint32_t *rows, size_t c, size_t n, const float *w, size_t ldw)
+/* The scales of a group of n inputs. A column with a value that is not finite gets NaN: products
+ * show it, rather than a clipped number. */
+static void group_scales(float *scale, size_t n, size_t cols, const float *w, size_t ldw)
 {
-    float top = 0.0f;
-    bool finite = true;
+    float copy[VQ_NR_INT8], top[VQ_NR_INT8] = {0};
     for (size_t k = 0; k < n; k++) {
-        float size = fabsf(w[k * ldw]);
-        finite = finite && isfinite(size);
-        top = size > top ? size : top;
+        const float *row = whole_row(copy, w + k * ldw, cols, VQ_NR_INT8);
+        for (size_t c = 0; c < VQ_NR_INT8; c++) {
+            float size = fabsf(row[c]);
+            top[c] = size > top[c] ? size : top[c]; /* NaN stays */
+            top[c] = size <= FLT_MAX ? top[c] : NAN;
+        }
     }
-    float scale = finite ? top / 127.0f : NAN;
-    for (size_t k = 0; k < n; k++) {
-        float q = scale > 0.0f ? nearbyintf(w[k * ldw] / scale) : 0.0f;
-        q = q > 127.0f ? 127.0f : q < -127.0f ? -127.0f : q;
-        rows[k * INT8_WORDS + c % INT8_WORDS] |= ((uint32_t)(int32_t)q & 255u)
-                                                 << (c / INT8_WORDS * 8);
-    }
-    return scale / VQ_INT8_LIFT;
+    for (size_t c = 0; c < VQ_NR_INT8; c++)
+        scale[c] = top[c] / 127.0f;
 }
 
-static float unpack_int8_at(const uint32_t *row, size_t c)
+/* A row of a group as bytes in words. The magic number rounds to nearest even as it is added, and
+ * leaves the integer in the lowest bits. */
+static void quantise_row(uint32_t *dst, const float *row, const float *scale)
 {
-    uint32_t byte = row[c % INT8_WORDS] >> (c / INT8_WORDS * 8) & 255u;
-    return (float)(byte < 128 ? (int)byte : (int)byte - 256) * VQ_INT8_LIFT;
+    const float magic = 12582912.0f;
+    uint32_t q[VQ_NR_INT8];
+    for (size_t c = 0; c < VQ_NR_INT8; c++) {
+        float x = row[c] / (scale[c] > 0.0f ? scale[c] : 1.0f);
+        x = x > 127.0f ? 127.0f : x;
+        x = (x > -127.0f ? x : -127.0f) + magic;
+        memcpy(&q[c], &x, sizeof(q[c]));
+    }
+    for (size_t j = 0; j < INT8_WORDS; j++)
+        dst[j] = (q[j] & 255u) | (q[j + INT8_WORDS] & 255u) << 8 |
+                 (q[j + 2 * INT8_WORDS] & 255u) << 16 | q[j + 3 * INT8_WORDS] << 24;
 }
 
 static void pack_int8(unsigned char *dst, size_t kc, size_t cols, const float *w, size_t ldw)
 {
-    for (size_t k = 0; k < kc; k += VQ_INT8_GROUP) {
-        size_t n = min_size(VQ_INT8_GROUP, kc - k);
-        float *scale = (float *)(void *)dst;
-        uint32_t *rows = (uint32_t *)(void *)(scale + VQ_NR_INT8);
-        memset(dst, 0, vq_block_bytes(VQ_WEIGHT_INT8, n));
-        for (size_t c = 0; c < VQ_NR_INT8 && c < cols; c++)
-            scale[c] = pack_column(rows, c, n, w + k * ldw + c, ldw);
+    float copy[VQ_NR_INT8], scale[VQ_NR_INT8];
+    for (size_t k0 = 0; k0 < kc; k0 += VQ_INT8_GROUP) {
+        size_t n = min_size(VQ_INT8_GROUP, kc - k0);
+        float *stored = (float *)(void *)dst;
+        uint32_t *rows = (uint32_t *)(void *)(stored + VQ_NR_INT8);
+        group_scales(scale, n, cols, w + k0 * ldw, ldw);
+        for (size_t c = 0; c < VQ_NR_INT8; c++)
+            stored[c] = scale[c] / VQ_INT8_LIFT;
+        for (size_t k = 0; k < n; k++)
+            quantise_row(rows + k * INT8_WORDS,
+                         whole_row(copy, w + (k0 + k) * ldw, cols, VQ_NR_INT8), scale);
         dst += vq_block_bytes(VQ_WEIGHT_INT8, n);
     }
 }
@@ -215,44 +236,45 @@ size_t vq_weight_cols(const struct vq_weight *w)
     return w->N;
 }
 
-static void unpack_int8(size_t kc, const unsigned char *block, float *dst, size_t ldd, size_t cols)
+static void unpack_f32_row(float *row, const float *block)
 {
-    for (size_t k = 0; k < kc; k += VQ_INT8_GROUP) {
-        size_t n = min_size(VQ_INT8_GROUP, kc - k);
-        const float *scale = (const float *)(const void *)block;
-        const uint32_t *rows = (const uint32_t *)(const void *)(scale + VQ_NR_INT8);
-        for (size_t i = 0; i < n; i++) {
-            for (size_t c = 0; c < cols; c++)
-                dst[(k + i) * ldd + c] = unpack_int8_at(rows + i * INT8_WORDS, c) * scale[c];
-        }
-        block += vq_block_bytes(VQ_WEIGHT_INT8, n);
+    memcpy(row, block, VQ_NR * sizeof(float));
+}
+
+static void unpack_bf16_row(float *row, const uint32_t *words)
+{
+    for (size_t j = 0; j < HALF; j++) {
+        row[j] = vq_bf16_to_f32((uint16_t)words[j]);
+        row[j + HALF] = vq_bf16_to_f32((uint16_t)(words[j] >> 16));
     }
 }
 
-static void unpack_bf16(size_t kc, const uint32_t *block, float *dst, size_t ldd, size_t cols)
+/* Bytes at the top of their words, as kernels take them. */
+static void unpack_int8_row(float *row, const uint32_t *words, const float *scale)
 {
-    for (size_t k = 0; k < kc; k++) {
-        for (size_t c = 0; c < cols; c++) {
-            uint32_t word = block[k * HALF + c % HALF];
-            dst[k * ldd + c] = vq_bf16_to_f32((uint16_t)(c < HALF ? word : word >> 16));
-        }
+    for (size_t c = 0; c < VQ_NR_INT8; c++) {
+        uint32_t shift = 24 - (uint32_t)(c / INT8_WORDS) * 8;
+        int32_t top = (int32_t)((words[c % INT8_WORDS] << shift) & 0xff000000u);
+        row[c] = (float)top * scale[c];
     }
 }
 
 void vq_block_unpack(enum vq_weight_format f, size_t kc, const void *block, float *dst, size_t ldd,
                      size_t cols)
 {
-    switch (f) {
-    case VQ_WEIGHT_F32:
-        for (size_t k = 0; k < kc; k++)
-            memcpy(dst + k * ldd, (const float *)block + k * VQ_NR, cols * sizeof(float));
-        break;
-    case VQ_WEIGHT_BF16:
-        unpack_bf16(kc, block, dst, ldd, cols);
-        break;
-    case VQ_WEIGHT_INT8:
-        unpack_int8(kc, block, dst, ldd, cols);
-        break;
+    float row[VQ_NR_INT8];
+    for (size_t k = 0; k < kc; k++) {
+        const unsigned char *group =
+            (const unsigned char *)block + k / VQ_INT8_GROUP * VQ_GROUP_BYTES;
+        const float *scale = (const float *)(const void *)group;
+        const uint32_t *words = (const uint32_t *)(const void *)(scale + VQ_NR_INT8);
+        if (f == VQ_WEIGHT_F32)
+            unpack_f32_row(row, (const float *)block + k * VQ_NR);
+        else if (f == VQ_WEIGHT_BF16)
+            unpack_bf16_row(row, (const uint32_t *)block + k * HALF);
+        else
+            unpack_int8_row(row, words + k % VQ_INT8_GROUP * INT8_WORDS, scale);
+        memcpy(dst + k * ldd, row, cols * sizeof(float));
     }
 }
 
