@@ -56,6 +56,7 @@ static const struct vq_config_field fields[] = {
     REAL(p_nucleus, 0, 1, "probability kept when sampling"),
     REAL(c_beta, 0, 1e6, "weight of the commitment loss"),
     REAL(c_gamma, 0, 1, "decay of the codebook's moving averages"),
+    REAL(c_revive, 0, 1e6, "count under which an unused code gets a new place (0: never)"),
     FLAG(e_tie, "out_proj/kernel", "output matrix is the embedding matrix"),
     FLAG(e_preln, "out_ln/g", "norm before the output matrix"),
     REAL(e_scale, 1e-30, 1e30, "factor of the logits"),

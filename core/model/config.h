@@ -13,11 +13,11 @@
 
 /* In rising order of precedence; a later one replaces an earlier. */
 enum vq_origin {
-    VQ_FROM_DEFAULT,  /* nobody said; the value that all the authors' presets share */
-    VQ_FROM_SHAPES,   /* read off the checkpoint's tensors: a fact, never overridden silently */
+    VQ_FROM_DEFAULT, /* nobody said; the value that all the authors' presets share */
+    VQ_FROM_SHAPES,  /* read off the checkpoint's tensors: a fact, never overridden silently */
     VQ_FROM_PRESET,
-    VQ_FROM_FILE,     /* config.json, or the checkpoint's own metadata */
-    VQ_FROM_USER      /* --set */
+    VQ_FROM_FILE, /* config.json, or the checkpoint's own metadata */
+    VQ_FROM_USER  /* --set */
 };
 const char *vq_origin_name(enum vq_origin o); /* "default", "shapes", "preset", "config", "set" */
 
@@ -30,6 +30,7 @@ struct vq_config {
     /* regularisation, sampling */
     double p_dropemb, p_dropsin, p_dropres, p_droplyr, p_nucleus;
     double c_beta, c_gamma;
+    double c_revive; /* ours, not the authors': see core/train/revive.h; 0: never */
     /* training */
     int64_t sequence_len, update_len, global_batch_size;
     char param_dtype[16], dtype[16], optimizer[16], lr_schedule[16];
