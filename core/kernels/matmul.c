@@ -27,8 +27,18 @@ static const struct vq_matmul_kernel *const kernels[] = {
 #endif
 };
 
+bool vq_matmul_has_bf16(void)
+{
+#if defined(__x86_64__)
+    return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+#else
+    return false;
+#endif
+}
+
 struct product {
-    const struct vq_gemm *g;
+    const struct vq_gemm *gemm;
     const struct vq_matmul_kernel *kernel; /* NULL: the back-end takes whole products only */
     const struct vq_grad_vec *vec;
     size_t M, N, K;
@@ -54,30 +64,50 @@ static size_t ceil_div(size_t a, size_t b)
     return a / b + (a % b != 0);
 }
 
-static const struct vq_matmul_kernel *kernel_of(const struct vq_gemm *g)
+/* The tiles of a back-end, NULL where it does whole products. For bfloat16 it says only which
+ * instructions may be used; OpenBLAS leaves that to us. */
+static const struct vq_matmul_kernel *kernel_of(const struct vq_matmul_mode *m)
 {
+    const struct vq_matmul_kernel *k = NULL;
     for (size_t i = 0; i < sizeof(kernels) / sizeof(kernels[0]); i++)
-        if (!strcmp(kernels[i]->name, vq_gemm_name(g)))
-            return kernels[i];
-    return NULL;
+        if (!strcmp(kernels[i]->name, vq_gemm_name(m->gemm)))
+            k = kernels[i];
+    if (!m->bf16)
+        return k;
+#if defined(__x86_64__)
+    if (vq_matmul_has_bf16() && (!k || k == &vq_matmul_avx512))
+        return &vq_matmul_bf16;
+#endif
+    return &vq_matmul_rounding;
 }
 
-/* b in panels of [depth, VQ_PANEL], the last one padded with zeros. */
+static size_t words_of(const struct product *j, const struct part *p)
+{
+    return ceil_div(p->depth, j->kernel->inputs);
+}
+
+/* b in panels of [words, VQ_PANEL], the last one padded with zeros. */
 static void pack_b(const struct product *j, const struct part *p, float *dst)
 {
     const struct vq_matrix *b = &j->b;
-    size_t step = p->depth * VQ_PANEL;
-    if (p->cols % VQ_PANEL)
-        memset(dst + p->cols / VQ_PANEL * step, 0, step * sizeof(float));
+    size_t words = words_of(j, p), step = words * VQ_PANEL;
     if (!b->trans) {
         const struct vq_matmul_deal d = {
             b->at + p->k * b->ld + p->n, b->ld, p->depth, p->cols, p->cols, dst, VQ_PANEL, step};
         j->kernel->deal_panels(&d);
         return;
     }
-    for (size_t n = 0; n < p->cols; n += VQ_PANEL)
-        j->vec->transpose(dst + n * p->depth, VQ_PANEL, b->at + (p->n + n) * b->ld + p->k, b->ld,
-                          min_size(VQ_PANEL, p->cols - n), p->depth);
+    for (size_t n = 0; n < p->cols; n += VQ_PANEL, dst += step) {
+        size_t cols = min_size(VQ_PANEL, p->cols - n);
+        const float *rows = b->at + (p->n + n) * b->ld + p->k;
+        _Alignas(64) float copy[VQ_PANEL * VQ_STRIDE];
+        if (cols < VQ_PANEL)
+            memset(dst, 0, step * sizeof(float));
+        for (size_t i = 0; !j->kernel->exact && i < cols; i++)
+            j->kernel->words(copy + i * VQ_STRIDE, rows + i * b->ld, p->depth);
+        j->vec->transpose(dst, VQ_PANEL, j->kernel->exact ? rows : copy,
+                          j->kernel->exact ? b->ld : VQ_STRIDE, cols, words);
+    }
 }
 
 /* a as the tiles want it: rows as they are, or, where columns lie together, those of each tile. */
@@ -86,13 +116,13 @@ static void pack_a(const struct product *j, const struct part *p, size_t height,
     const struct vq_matrix *a = &j->a;
     if (a->trans) {
         const struct vq_matmul_deal d = {
-            a->at + p->k * a->ld + p->r, a->ld, p->depth, p->rows, j->M - p->r, dst, height,
-            p->depth * j->kernel->lanes};
+            a->at + p->k * a->ld + p->r,      a->ld, p->depth, p->rows, j->M - p->r, dst, height,
+            words_of(j, p) * j->kernel->lanes};
         j->kernel->deal_lanes(&d);
         return;
     }
     for (size_t r = 0; r < p->rows; r++)
-        memcpy(dst + r * VQ_STRIDE, a->at + (p->r + r) * a->ld + p->k, p->depth * sizeof(float));
+        j->kernel->words(dst + r * VQ_STRIDE, a->at + (p->r + r) * a->ld + p->k, p->depth);
 }
 
 static void copy_rows(float *dst, size_t ldd, const float *src, size_t lds, size_t rows,
@@ -103,13 +133,13 @@ static void copy_rows(float *dst, size_t ldd, const float *src, size_t lds, size
 }
 
 /* A tile where c has only `cols` of the panel's columns. */
-static void edge_tile(vq_matmul_tile *tile, size_t rows, size_t depth, const float *a,
+static void edge_tile(vq_matmul_tile *tile, size_t rows, size_t words, const float *a,
                       const float *b, float *c, size_t ldc, size_t cols, bool fresh)
 {
     _Alignas(64) float whole[VQ_MAX_LANES * VQ_PANEL] = {0};
     if (!fresh)
         copy_rows(whole, VQ_PANEL, c, ldc, rows, cols);
-    tile(rows, depth, a, b, whole, VQ_PANEL, fresh);
+    tile(rows, words, a, b, whole, VQ_PANEL, fresh);
     copy_rows(c, ldc, whole, VQ_PANEL, rows, cols);
 }
 
@@ -117,20 +147,21 @@ static void edge_tile(vq_matmul_tile *tile, size_t rows, size_t depth, const flo
 static void multiply(const struct product *j, const struct part *p, float *a, float *b)
 {
     size_t height = ceil_div(p->rows, ceil_div(p->rows, j->kernel->rows));
-    size_t step = j->a.trans ? p->depth * j->kernel->lanes : height * VQ_STRIDE;
+    size_t words = words_of(j, p);
+    size_t step = j->a.trans ? words * j->kernel->lanes : height * VQ_STRIDE;
     vq_matmul_tile *tile = j->a.trans ? j->kernel->by_cols : j->kernel->by_rows;
     bool fresh = p->k == 0 && !j->accumulate;
     pack_b(j, p, b);
     pack_a(j, p, height, a);
     for (size_t n = 0; n < p->cols; n += VQ_PANEL) {
-        const float *panel = b + n * p->depth, *at = a;
+        const float *panel = b + n * words, *at = a;
         for (size_t r = 0; r < p->rows; r += height, at += step) {
             size_t rows = min_size(height, p->rows - r);
             float *c = j->c + (p->r + r) * j->ldc + p->n + n;
             if (p->cols - n < VQ_PANEL)
-                edge_tile(tile, rows, p->depth, at, panel, c, j->ldc, p->cols - n, fresh);
+                edge_tile(tile, rows, words, at, panel, c, j->ldc, p->cols - n, fresh);
             else
-                tile(rows, p->depth, at, panel, c, j->ldc, fresh);
+                tile(rows, words, at, panel, c, j->ldc, fresh);
         }
     }
 }
@@ -151,7 +182,7 @@ static void multiply_plain(const struct product *j, const struct part *p, float 
     size_t lda, ldb;
     const float *pa = plain(j, &j->a, p->r, p->rows, p->k, p->depth, a, &lda);
     const float *pb = plain(j, &j->b, p->k, p->depth, p->n, p->cols, b, &ldb);
-    vq_gemm_nn(j->g, p->rows, p->cols, p->depth, pa, lda, pb, ldb, j->c + p->r * j->ldc + p->n,
+    vq_gemm_nn(j->gemm, p->rows, p->cols, p->depth, pa, lda, pb, ldb, j->c + p->r * j->ldc + p->n,
                j->ldc, p->k > 0 || j->accumulate);
 }
 
@@ -201,11 +232,11 @@ static void choose_blocks(struct product *j, const struct vq_pool *pool)
     }
 }
 
-static struct product product_of(const struct vq_gemm *g, size_t M, size_t N, size_t K,
+static struct product product_of(const struct vq_matmul_mode *how, size_t M, size_t N, size_t K,
                                  struct vq_matrix a, struct vq_matrix b)
 {
-    return (struct product){.g = g,
-                            .kernel = kernel_of(g),
+    return (struct product){.gemm = how->gemm,
+                            .kernel = kernel_of(how),
                             .vec = vq_grad_vec_for(vq_vec_default()),
                             .M = M,
                             .N = N,
@@ -226,20 +257,20 @@ static void run(struct vq_pool *pool, struct product *j, float *c, size_t ldc, b
     vq_pool_run(pool, j->row_blocks * j->col_blocks, product_task, j);
 }
 
-void vq_matmul(const struct vq_gemm *g, struct vq_pool *pool, size_t M, size_t N, size_t K,
+void vq_matmul(const struct vq_matmul_mode *how, struct vq_pool *pool, size_t M, size_t N, size_t K,
                struct vq_matrix a, struct vq_matrix b, float *c, size_t ldc, bool accumulate)
 {
-    struct product j = product_of(g, M, N, K, a, b);
+    struct product j = product_of(how, M, N, K, a, b);
     if (!M || !N)
         return;
     choose_blocks(&j, pool);
     run(M * N < SERIAL_MACS / (K + 1) ? NULL : pool, &j, c, ldc, accumulate);
 }
 
-void vq_matmul_serial(const struct vq_gemm *g, size_t M, size_t N, size_t K, struct vq_matrix a,
-                      struct vq_matrix b, float *c, size_t ldc, bool accumulate)
+void vq_matmul_serial(const struct vq_matmul_mode *how, size_t M, size_t N, size_t K,
+                      struct vq_matrix a, struct vq_matrix b, float *c, size_t ldc, bool accumulate)
 {
-    struct product j = product_of(g, M, N, K, a, b);
+    struct product j = product_of(how, M, N, K, a, b);
     if (M && N)
         run(NULL, &j, c, ldc, accumulate);
 }

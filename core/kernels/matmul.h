@@ -31,12 +31,22 @@ static inline struct vq_matrix vq_mat_t(const float *at, size_t ld)
     return (struct vq_matrix){at, ld, true};
 }
 
-/* c[M,N] = a[M,K] b[K,N], or += with accumulate; ldc >= N. c must not overlap a or b. Cannot fail.
- */
-void vq_matmul(const struct vq_gemm *g, struct vq_pool *pool, size_t M, size_t N, size_t K,
+/* How products are made. With bf16 both sides are rounded to bfloat16 (nearest even) on the way;
+ * products and sums stay float. Processors with instructions for that use them, if the back-end is
+ * avx512; others round and multiply, which is slow. */
+struct vq_matmul_mode {
+    const struct vq_gemm *gemm;
+    bool bf16;
+};
+bool vq_matmul_has_bf16(void); /* whether this processor has the instructions */
+
+/* c[M,N] = a[M,K] b[K,N], or += with accumulate; ldc >= N. c must not overlap a or b. Cannot
+ * fail. */
+void vq_matmul(const struct vq_matmul_mode *how, struct vq_pool *pool, size_t M, size_t N, size_t K,
                struct vq_matrix a, struct vq_matrix b, float *c, size_t ldc, bool accumulate);
 /* The same on the calling thread, for use inside a task; takes 700 KB of its stack. */
-void vq_matmul_serial(const struct vq_gemm *g, size_t M, size_t N, size_t K, struct vq_matrix a,
-                      struct vq_matrix b, float *c, size_t ldc, bool accumulate);
+void vq_matmul_serial(const struct vq_matmul_mode *how, size_t M, size_t N, size_t K,
+                      struct vq_matrix a, struct vq_matrix b, float *c, size_t ldc,
+                      bool accumulate);
 
 #endif

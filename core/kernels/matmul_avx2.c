@@ -5,6 +5,8 @@
 #define W              8
 #define ROWS           6
 #define LANES          8
+#define INPUTS         1
+#define EXACT          true
 #define TABLE          vq_matmul_avx2
 #define NAME           "avx2"
 #define v_zero()       _mm256_setzero_ps()
@@ -15,6 +17,7 @@
 
 typedef __m256 vf;
 
+#include "core/kernels/matmul_plain.h"
 #include "core/kernels/matmul_body.h"
 #else
 typedef int vq_matmul_avx2_unused; /* C wants a declaration in every file */

@@ -5,6 +5,8 @@
 #define W              16
 #define ROWS           14
 #define LANES          16
+#define INPUTS         1
+#define EXACT          true
 #define TABLE          vq_matmul_avx512
 #define NAME           "avx512"
 #define v_zero()       _mm512_setzero_ps()
@@ -15,6 +17,7 @@
 
 typedef __m512 vf;
 
+#include "core/kernels/matmul_plain.h"
 #include "core/kernels/matmul_body.h"
 #else
 typedef int vq_matmul_avx512_unused; /* C wants a declaration in every file */

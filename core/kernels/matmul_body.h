@@ -1,8 +1,12 @@
 /*
  * matmul_body: the register tiles of an instruction set, included by a file for each, which defines
- *   vf, W                 a vector of W floats
- *   v_zero() v_load(p) v_store(p, v) v_all(x) v_fma(a, b, c)
+ *   vf, W                 a vector of W sums
+ *   v_zero() v_load(p) v_store(p, v)
+ *   v_all(x) v_fma(a, b, c)   a word in all places; c plus the products of words
  *   ROWS, LANES           height of the tallest tile, and the stride of packed columns of a
+ *   INPUTS, EXACT         what a word is, see matmul_kernel.h
+ *   put(to, x0, x1, n)    n words of inputs that lie in two rows (x1 unused with one input)
+ *   put_row(to, x)        16 words of inputs that lie in one row
  *   TABLE, NAME           the kernel's symbol and its back-end
  *
  * A strip is two vectors wide. Its height is constant wherever strip() is expanded, so that each
@@ -19,12 +23,12 @@
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
 
-/* A strip's shape: rows, and where element (r, k) of a is. All constant. */
+/* A strip's shape: rows, and where word (r, k) of a is. All constant. */
 struct shape {
     size_t R, row, col;
 };
 
-INLINE void strip(const struct shape s, size_t depth, const float *a, const float *b, float *c,
+INLINE void strip(const struct shape s, size_t words, const float *a, const float *b, float *c,
                   size_t ldc, bool fresh)
 {
     vf lo[ROWS], hi[ROWS];
@@ -33,7 +37,7 @@ INLINE void strip(const struct shape s, size_t depth, const float *a, const floa
         lo[r] = fresh ? v_zero() : v_load(c + r * ldc);
         hi[r] = fresh ? v_zero() : v_load(c + r * ldc + W);
     }
-    for (size_t k = 0; k < depth; k++, a += s.col, b += VQ_PANEL) {
+    for (size_t k = 0; k < words; k++, a += s.col, b += VQ_PANEL) {
         vf b0 = v_load(b), b1 = v_load(b + W);
         UNROLL
         for (size_t r = 0; r < s.R; r++) {
@@ -49,14 +53,14 @@ INLINE void strip(const struct shape s, size_t depth, const float *a, const floa
     }
 }
 
-INLINE void tile(const size_t row, const size_t col, size_t rows, size_t depth, const float *a,
+INLINE void tile(const size_t row, const size_t col, size_t rows, size_t words, const float *a,
                  const float *b, float *c, size_t ldc, bool fresh)
 {
     for (size_t n = 0; n < VQ_PANEL; n += 2 * W) {
         switch (rows) {
 #define CASE(N)                                                                                    \
     case N:                                                                                        \
-        strip((struct shape){N, row, col}, depth, a, b + n, c + n, ldc, fresh);                    \
+        strip((struct shape){N, row, col}, words, a, b + n, c + n, ldc, fresh);                    \
         break
             CASE(1);
             CASE(2);
@@ -81,28 +85,35 @@ INLINE void tile(const size_t row, const size_t col, size_t rows, size_t depth, 
     }
 }
 
-static void by_rows(size_t rows, size_t depth, const float *a, const float *b, float *c, size_t ldc,
+static void by_rows(size_t rows, size_t words, const float *a, const float *b, float *c, size_t ldc,
                     bool fresh)
 {
-    tile(VQ_STRIDE, 1, rows, depth, a, b, c, ldc, fresh);
+    tile(VQ_STRIDE, 1, rows, words, a, b, c, ldc, fresh);
 }
 
-static void by_cols(size_t rows, size_t depth, const float *a, const float *b, float *c, size_t ldc,
+static void by_cols(size_t rows, size_t words, const float *a, const float *b, float *c, size_t ldc,
                     bool fresh)
 {
-    tile(1, LANES, rows, depth, a, b, c, ldc, fresh);
+    tile(1, LANES, rows, words, a, b, c, ldc, fresh);
 }
 
 INLINE void deal(const struct vq_matmul_deal *d, const size_t width)
 {
-    for (size_t r = 0; r < d->rows; r++) {
-        const float *from = d->from + r * d->ld;
-        float *to = d->to + r * width;
+    static const float zeros[VQ_PANEL];
+    for (size_t r = 0; r < d->rows; r += INPUTS) {
+        const float *x0 = d->from + r * d->ld;
+        const float *x1 = r + 1 < d->rows ? x0 + d->ld : NULL;
+        float *to = d->to + r / INPUTS * width;
         size_t c = 0;
         for (; c < d->cols && c + width <= d->limit; c += d->unit, to += d->step)
-            memcpy(to, from + c, width * sizeof(float));
-        for (; c < d->cols; c += d->unit, to += d->step)
-            memcpy(to, from + c, (d->limit - c) * sizeof(float));
+            put(to, x0 + c, x1 ? x1 + c : zeros, width);
+        for (; c < d->cols; c += d->unit, to += d->step) {
+            float y0[VQ_PANEL] = {0}, y1[VQ_PANEL] = {0};
+            memcpy(y0, x0 + c, (d->limit - c) * sizeof(float));
+            if (INPUTS == 2 && x1)
+                memcpy(y1, x1 + c, (d->limit - c) * sizeof(float));
+            put(to, y0, y1, width);
+        }
     }
 }
 
@@ -116,12 +127,28 @@ static void deal_lanes(const struct vq_matmul_deal *d)
     deal(d, LANES);
 }
 
+static void words_of_row(float *to, const float *from, size_t n)
+{
+    size_t i = 0;
+    for (; i + 16 * INPUTS <= n; i += 16 * INPUTS)
+        put_row(to + i / INPUTS, from + i);
+    if (i < n) {
+        float rest[16 * INPUTS] = {0}, w[16];
+        memcpy(rest, from + i, (n - i) * sizeof(float));
+        put_row(w, rest);
+        memcpy(to + i / INPUTS, w, (n - i + INPUTS - 1) / INPUTS * sizeof(float));
+    }
+}
+
 const struct vq_matmul_kernel TABLE = {
     .name = NAME,
     .rows = ROWS,
     .lanes = LANES,
+    .inputs = INPUTS,
+    .exact = EXACT,
     .by_rows = by_rows,
     .by_cols = by_cols,
     .deal_panels = deal_panels,
     .deal_lanes = deal_lanes,
+    .words = words_of_row,
 };

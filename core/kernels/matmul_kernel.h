@@ -1,9 +1,11 @@
 /*
  * matmul_kernel: what the files of matmul share, and nobody else includes.
  *
- * A tile is up to `rows` rows by VQ_PANEL columns of c, kept in registers over VQ_DEPTH inputs. b
- * is packed for it as [depth, VQ_PANEL]. a comes as it lies in memory, in copies that differ in
- * their strides only: rows VQ_STRIDE apart, or columns of `lanes` floats.
+ * A tile is up to `rows` rows by VQ_PANEL columns of c, kept in registers over VQ_DEPTH inputs.
+ * Both sides are packed into words for it: a word is a float, or, where the processor multiplies
+ * pairs of bfloat16, two neighbouring inputs as such. b comes as [words, VQ_PANEL]. a comes as it
+ * lies in memory, in copies that differ in their strides only: rows VQ_STRIDE apart, or columns of
+ * `lanes` words.
  */
 #ifndef VQ_CORE_KERNELS_MATMUL_KERNEL_H
 #define VQ_CORE_KERNELS_MATMUL_KERNEL_H
@@ -17,13 +19,13 @@
 #define VQ_MAX_LANES 16
 
 /* c[rows, VQ_PANEL] += a b, or = with fresh */
-typedef void vq_matmul_tile(size_t rows, size_t depth, const float *a, const float *b, float *c,
+typedef void vq_matmul_tile(size_t rows, size_t words, const float *a, const float *b, float *c,
                             size_t ldc, bool fresh);
 
-/* Deals the columns of a matrix out: `unit` of them to each part, which has `width` places in a
- * row, VQ_PANEL or `lanes`, and lies `step` floats behind the one before. Where the matrix goes on,
- * up to `limit` columns, places beyond the unit are filled too: a whole vector costs less than an
- * odd part of it. */
+/* Deals the columns of a matrix out: `unit` of them to each part, which has `width` places in a row
+ * of words, VQ_PANEL or `lanes`, and lies `step` words behind the one before. Places beyond the
+ * unit are filled too, up to column `limit` with what is there, then with zeros: a whole vector
+ * costs less than an odd part of it. */
 struct vq_matmul_deal {
     const float *from;
     size_t ld, rows, cols, limit;
@@ -35,15 +37,18 @@ struct vq_matmul_kernel {
     const char *name;                                    /* of the gemm back-end beside it */
     size_t rows;                                         /* of the tallest tile */
     size_t lanes;                                        /* stride of columns of a, >= rows */
+    size_t inputs;                                       /* in a word */
+    bool exact;                                          /* words are the floats they were */
     vq_matmul_tile *by_rows, *by_cols;                   /* as a comes */
     void (*deal_panels)(const struct vq_matmul_deal *d); /* of VQ_PANEL places */
     void (*deal_lanes)(const struct vq_matmul_deal *d);  /* of `lanes` */
+    /* n inputs of one row as words, the last one filled up with 0. */
+    void (*words)(float *to, const float *from, size_t n);
 };
 
-extern const struct vq_matmul_kernel vq_matmul_portable;
+extern const struct vq_matmul_kernel vq_matmul_portable, vq_matmul_rounding;
 #if defined(__x86_64__)
-extern const struct vq_matmul_kernel vq_matmul_avx2;
-extern const struct vq_matmul_kernel vq_matmul_avx512;
+extern const struct vq_matmul_kernel vq_matmul_avx2, vq_matmul_avx512, vq_matmul_bf16;
 #endif
 
 #endif

@@ -1,32 +1,11 @@
 /* matmul_portable: the tiles in plain C, for processors that we have no kernels for and as the
- * yardstick of those we have. A vector is four floats, which the compiler maps to what there is. */
-#include <string.h>
+ * yardstick of those we have. */
+#include "core/kernels/matmul_simple.h"
 
-#if defined(__clang__)
-#pragma STDC FP_CONTRACT OFF
-#endif
+#define INPUTS 1
+#define EXACT  true
+#define TABLE  vq_matmul_portable
+#define NAME   "portable"
 
-#define W              4
-#define ROWS           4
-#define LANES          4
-#define TABLE          vq_matmul_portable
-#define NAME           "portable"
-#define v_zero()       ((vf){0})
-#define v_all(x)       ((vf){x, x, x, x})
-#define v_fma(a, b, c) ((a) * (b) + (c))
-
-typedef float vf __attribute__((vector_size(16)));
-
-static inline vf v_load(const float *p)
-{
-    vf v;
-    memcpy(&v, p, sizeof(v));
-    return v;
-}
-
-static inline void v_store(float *p, vf v)
-{
-    memcpy(p, &v, sizeof(v));
-}
-
+#include "core/kernels/matmul_plain.h"
 #include "core/kernels/matmul_body.h"

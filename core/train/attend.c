@@ -100,12 +100,12 @@ void vq_weigh(const struct vq_grad *g, size_t module, const struct vq_tile_at *t
     bias_queries(g, module, t, space);
     if (t->agg && t->i0 == t->p * n->L) /* a block's first tile; the others find it here */
         log_counts(g, module, t, space->log_count);
-    vq_matmul_serial(g->gemm, rows, n->S, n->K, vq_mat(space->qu, n->K),
+    vq_matmul_serial(&g->exact, rows, n->S, n->K, vq_mat(space->qu, n->K),
                      vq_mat_t(w->C + t->h * n->S * n->K, n->K), space->content, n->S, false);
-    vq_matmul_serial(g->gemm, rows, vq_old(g, t), n->K, vq_mat(space->qu, n->K),
+    vq_matmul_serial(&g->exact, rows, vq_old(g, t), n->K, vq_mat(space->qu, n->K),
                      vq_mat_t(vq_old_keys(g, module, t), n->K), space->a, n->M + n->L + n->S,
                      false);
-    vq_matmul_serial(g->gemm, rows, n->M + 1, n->K, vq_mat(space->qv, n->K),
+    vq_matmul_serial(&g->exact, rows, n->M + 1, n->K, vq_mat(space->qv, n->K),
                      vq_mat_t(w->R + t->h * (n->M + 1) * n->K, n->K), space->position, n->M + 1,
                      false);
     for (size_t i = t->i0; i < t->i1; i++)
@@ -121,10 +121,10 @@ void vq_mix(const struct vq_grad *g, size_t module, const struct vq_tile_at *t,
     const float *value = k->value + (t->bh * (n->M + n->U) + t->first) * n->V;
     const float *mean = k->mean + (t->bh * (n->P + 1) + t->p) * n->S * n->V;
     float *o = k->o + (t->b * n->U + t->i0) * HV + t->h * n->V;
-    vq_matmul_serial(g->gemm, rows, n->V, t->keys, vq_mat(space->a, lda), vq_mat(value, n->V), o,
-                     HV, false);
+    vq_matmul_serial(&g->product, rows, n->V, t->keys, vq_mat(space->a, lda), vq_mat(value, n->V),
+                     o, HV, false);
     if (t->agg)
-        vq_matmul_serial(g->gemm, rows, n->V, n->S, vq_mat(space->a + n->M + n->L, lda),
+        vq_matmul_serial(&g->product, rows, n->V, n->S, vq_mat(space->a + n->M + n->L, lda),
                          vq_mat(mean, n->V), o, HV, true);
 }
 

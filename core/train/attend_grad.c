@@ -64,9 +64,9 @@ static void score_grads(const struct vq_grad *g, const struct vq_kept *k,
     size_t single = n->M + n->L, codes = t->agg ? n->S : 0;
     const float *value = k->value + (t->bh * (n->M + n->U) + t->first) * n->V;
     const float *mean = k->mean + (t->bh * (n->P + 1) + t->p) * n->S * n->V;
-    vq_matmul_serial(g->gemm, rows, t->keys, n->V, vq_mat(dO, HV), vq_mat_t(value, n->V), space->ds,
-                     ld, false);
-    vq_matmul_serial(g->gemm, rows, codes, n->V, vq_mat(dO, HV), vq_mat_t(mean, n->V),
+    vq_matmul_serial(&g->product, rows, t->keys, n->V, vq_mat(dO, HV), vq_mat_t(value, n->V),
+                     space->ds, ld, false);
+    vq_matmul_serial(&g->product, rows, codes, n->V, vq_mat(dO, HV), vq_mat_t(mean, n->V),
                      space->ds + single, ld, false);
     for (size_t r = 0; r < rows; r++) {
         const float *a = space->a + r * ld;
@@ -109,14 +109,14 @@ static void query_grads(const struct vq_grad *g, size_t module, const struct vq_
     const struct vq_kept *k = vq_kept_of(g, module);
     struct sums sums = sums_of(g, t->bh, t->p);
     size_t rows = t->i1 - t->i0, K = n->K, near = n->M + 1;
-    vq_matmul_serial(g->gemm, rows, K, n->S, vq_mat(space->content, n->S),
+    vq_matmul_serial(&g->exact, rows, K, n->S, vq_mat(space->content, n->S),
                      vq_mat(w->C + t->h * n->S * K, K), space->dqu, K, false);
-    vq_matmul_serial(g->gemm, rows, K, vq_old(g, t), vq_mat(space->ds, n->M + n->L + n->S),
+    vq_matmul_serial(&g->exact, rows, K, vq_old(g, t), vq_mat(space->ds, n->M + n->L + n->S),
                      vq_mat(vq_old_keys(g, module, t), K), space->dqu, K, true);
-    vq_matmul_serial(g->gemm, rows, K, near, vq_mat(space->position, near),
+    vq_matmul_serial(&g->exact, rows, K, near, vq_mat(space->position, near),
                      vq_mat(w->R + t->h * near * K, K), space->dqv, K, false);
-    vq_matmul_serial(g->gemm, near, K, rows, vq_mat_t(space->position, near), vq_mat(space->qv, K),
-                     sums.R, K, true);
+    vq_matmul_serial(&g->exact, near, K, rows, vq_mat_t(space->position, near),
+                     vq_mat(space->qv, K), sums.R, K, true);
     add_rows(g->vec, sums.u, space->dqu, rows, K);
     add_rows(g->vec, sums.v, space->dqv, rows, K);
     g->vec->add(space->dqu, space->dqv, rows * K);
@@ -137,12 +137,12 @@ static void key_grads(const struct vq_grad *g, const struct vq_tile_at *t, const
     size_t cut = g->thru ? n->M : n->M + t->p * n->L;
     size_t skip = cut > t->first ? cut - t->first : 0, keys = t->keys - skip;
     size_t at = t->bh * n->U + t->first + skip - n->M;
-    vq_matmul_serial(g->gemm, keys, n->K, rows, vq_mat_t(space->ds + skip, ld),
+    vq_matmul_serial(&g->exact, keys, n->K, rows, vq_mat_t(space->ds + skip, ld),
                      vq_mat(space->qu, n->K), g->dkey + at * n->K, n->K, true);
-    vq_matmul_serial(g->gemm, keys, n->V, rows, vq_mat_t(space->a + skip, ld), vq_mat(dO, HV),
+    vq_matmul_serial(&g->product, keys, n->V, rows, vq_mat_t(space->a + skip, ld), vq_mat(dO, HV),
                      g->dvalue + at * n->V, n->V, true);
     if (t->agg && g->thru && t->p > 0)
-        vq_matmul_serial(g->gemm, n->S, n->V, rows, vq_mat_t(space->a + n->M + n->L, ld),
+        vq_matmul_serial(&g->product, n->S, n->V, rows, vq_mat_t(space->a + n->M + n->L, ld),
                          vq_mat(dO, HV), space->mean, n->V, t->i0 > t->p * n->L);
 }
 

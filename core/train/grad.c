@@ -51,7 +51,9 @@ enum vq_status vq_grad_new(struct vq_grad **out, const struct vq_config *c,
     struct vq_grad *g = vq_calloc(1, sizeof(*g));
     if (!g)
         return vq_nomem(err, "training", 1, sizeof(*g));
-    g->gemm = options->gemm ? options->gemm : vq_gemm_default();
+    g->exact.gemm = options->gemm ? options->gemm : vq_gemm_default();
+    g->product = g->exact;
+    g->product.bf16 = !strcmp(c->dtype, "bfloat16");
     g->vec = vq_vec_default();
     g->gvec = vq_grad_vec_for(g->vec);
     g->pool = options->pool;

@@ -12,6 +12,9 @@
  * before the block. With grad_thru_cache gradients flow through both inside an update, without it
  * they stop where a block begins.
  *
+ * With dtype bfloat16 the products of weights, values and logits are of bfloat16 (matmul.h), as in
+ * the authors' mixed precision; parameters, sums, norms, softmax, scores and codes stay float.
+ *
  * Inputs are the targets shifted right: a sequence begins with eos, and each later update with the
  * last target of the one before. A target of 0 (pad) does not count in the loss; it counts in the
  * denominators.

@@ -79,7 +79,9 @@ struct vq_grad {
     struct vq_sizes n;
     struct vq_params *layout;
     struct vq_model_at at;
-    const struct vq_gemm *gemm;
+    /* Products of weights, values and logits, in bfloat16 with dtype bfloat16; and those with K
+     * inputs or outputs per head, which decide on codes and weights and stay exact. */
+    struct vq_matmul_mode product, exact;
     const struct vq_vec *vec;
     const struct vq_grad_vec *gvec;
     struct vq_pool *pool;

@@ -148,11 +148,11 @@ static void chunk_grad(struct chunk *c, float *to)
     struct vq_matrix h = vq_mat(c->h, D), dl = vq_mat(g->logits, N);
     vq_pool_run(g->pool, (N + STRIP - 1) / STRIP, bias_task, c);
     if (g->config.e_tie) {
-        vq_matmul(g->gemm, g->pool, N, D, c->rows, vq_mat_t(g->logits, N), h, dW, D, true);
-        vq_matmul(g->gemm, g->pool, c->rows, D, N, dl, vq_mat(W, D), to, D, false);
+        vq_matmul(&g->product, g->pool, N, D, c->rows, vq_mat_t(g->logits, N), h, dW, D, true);
+        vq_matmul(&g->product, g->pool, c->rows, D, N, dl, vq_mat(W, D), to, D, false);
     } else {
-        vq_matmul(g->gemm, g->pool, D, N, c->rows, vq_mat_t(c->h, D), dl, dW, N, true);
-        vq_matmul(g->gemm, g->pool, c->rows, D, N, dl, vq_mat_t(W, N), to, D, false);
+        vq_matmul(&g->product, g->pool, D, N, c->rows, vq_mat_t(c->h, D), dl, dW, N, true);
+        vq_matmul(&g->product, g->pool, c->rows, D, N, dl, vq_mat_t(W, N), to, D, false);
     }
 }
 
@@ -192,7 +192,7 @@ double vq_head(struct vq_grad *g)
     for (size_t r0 = 0; r0 < g->r; r0 += g->n.logit_rows) {
         struct chunk c = {g, r0, g->r - r0 < g->n.logit_rows ? g->r - r0 : g->n.logit_rows, h};
         c.h += r0 * D;
-        vq_matmul(g->gemm, g->pool, c.rows, N, D, vq_mat(c.h, D), w, g->logits, N, false);
+        vq_matmul(&g->product, g->pool, c.rows, N, D, vq_mat(c.h, D), w, g->logits, N, false);
         vq_pool_run(g->pool, row_tasks(c.rows), loss_task, &c);
         if (g->u->grads)
             chunk_grad(&c, (preln ? g->dh : g->dx) + r0 * D);

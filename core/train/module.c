@@ -89,9 +89,9 @@ static void project(const struct job *j)
     const struct vq_module_at *at = &g->at.module[j->module];
     size_t hk = n->H * n->K, rest = n->width - hk;
     struct vq_matrix h = vq_mat(g->h, n->D);
-    vq_matmul(g->gemm, g->pool, g->r, hk, n->D, h, vq_mat(vq_p(g, at->q), hk), j->k->proj, n->width,
-              false);
-    vq_matmul(g->gemm, g->pool, g->r, rest, n->D, h, vq_mat(vq_p(g, at->kvg), rest),
+    vq_matmul(&g->product, g->pool, g->r, hk, n->D, h, vq_mat(vq_p(g, at->q), hk), j->k->proj,
+              n->width, false);
+    vq_matmul(&g->product, g->pool, g->r, rest, n->D, h, vq_mat(vq_p(g, at->kvg), rest),
               j->k->proj + hk, n->width, false);
 }
 
@@ -170,7 +170,7 @@ static void quantise_task(void *ud, size_t task, int worker)
         lay_window(j, s.bh);
     activate(j, &s);
     vq_matmul_serial(
-        g->gemm, s.i1 - s.i0, n->S, n->K,
+        &g->exact, s.i1 - s.i0, n->S, n->K,
         vq_mat(j->k->proj + (s.b * n->U + s.i0) * n->width + vq_k_at(n, s.h), n->width),
         vq_mat_t(w->C + s.h * n->S * n->K, n->K), dots, n->S, false);
     for (size_t i = 0; i < s.i1 - s.i0; i++)
@@ -258,7 +258,7 @@ void vq_module_forward(struct vq_grad *g, size_t module, double *commit)
     if (g->u->metrics)
         vq_pool_run(g->pool, g->b * n->H * n->P, metrics_task, &j);
     vq_attend(g, module);
-    vq_matmul(g->gemm, g->pool, g->r, n->D, hv, vq_mat(g->y, hv),
+    vq_matmul(&g->product, g->pool, g->r, n->D, hv, vq_mat(g->y, hv),
               vq_mat(vq_p(g, g->at.module[module].res), n->D), g->branch, n->D, false);
     draw_factors(g, module);
     vq_pool_run(g->pool, row_tasks(g), residual_task, &j);
@@ -327,11 +327,11 @@ static void project_grad(const struct job *j)
     size_t hk = n->H * n->K, rest = n->width - hk;
     struct vq_matrix ht = vq_mat_t(g->h, n->D);
     struct vq_matrix dq = vq_mat(j->k->proj, n->width), dkvg = vq_mat(j->k->proj + hk, n->width);
-    vq_matmul(g->gemm, g->pool, n->D, hk, g->r, ht, dq, vq_d(g, at->q), hk, true);
-    vq_matmul(g->gemm, g->pool, n->D, rest, g->r, ht, dkvg, vq_d(g, at->kvg), rest, true);
-    vq_matmul(g->gemm, g->pool, g->r, n->D, hk, dq, vq_mat_t(vq_p(g, at->q), hk), g->dh, n->D,
+    vq_matmul(&g->product, g->pool, n->D, hk, g->r, ht, dq, vq_d(g, at->q), hk, true);
+    vq_matmul(&g->product, g->pool, n->D, rest, g->r, ht, dkvg, vq_d(g, at->kvg), rest, true);
+    vq_matmul(&g->product, g->pool, g->r, n->D, hk, dq, vq_mat_t(vq_p(g, at->q), hk), g->dh, n->D,
               false);
-    vq_matmul(g->gemm, g->pool, g->r, n->D, rest, dkvg, vq_mat_t(vq_p(g, at->kvg), rest), g->dh,
+    vq_matmul(&g->product, g->pool, g->r, n->D, rest, dkvg, vq_mat_t(vq_p(g, at->kvg), rest), g->dh,
               n->D, true);
 }
 
@@ -364,12 +364,12 @@ void vq_module_grad(struct vq_grad *g, size_t module)
         vq_pool_run(g->pool, row_tasks(g), drop_grad_task, &j);
         dbranch = g->branch;
     }
-    vq_matmul(g->gemm, g->pool, g->r, hv, n->D, vq_mat(dbranch, n->D),
+    vq_matmul(&g->product, g->pool, g->r, hv, n->D, vq_mat(dbranch, n->D),
               vq_mat_t(vq_p(g, at->res), n->D), g->y, hv, false);
     vq_attend_grad(g, module);
     vq_aggregate_grad(g, module);
     vq_module_commit(g, module);
-    vq_matmul(g->gemm, g->pool, hv, n->D, g->r, vq_mat_t(j.k->o, hv), vq_mat(dbranch, n->D),
+    vq_matmul(&g->product, g->pool, hv, n->D, g->r, vq_mat_t(j.k->o, hv), vq_mat(dbranch, n->D),
               vq_d(g, at->res), n->D, true);
     vq_pool_run(g->pool, n->H * strips, code_sum_task, &j);
     vq_pool_run(g->pool, g->b * n->H * j.tiles, key_value_task, &j);

@@ -103,7 +103,7 @@ void vq_prepare(struct vq_grad *g)
     vq_pool_run(g->pool, n->modules, prepare_task, g);
     for (size_t i = 0; i < n->modules; i++) {
         const float *sin = masked_sinusoids(g, i);
-        vq_matmul(g->gemm, g->pool, n->M + 1, n->H * n->K, n->D, vq_mat(sin, n->D),
+        vq_matmul(&g->exact, g->pool, n->M + 1, n->H * n->K, n->D, vq_mat(sin, n->D),
                   vq_mat(vq_p(g, g->at.module[i].r), n->H * n->K), g->dropped_R, n->H * n->K,
                   false);
         deal_heads(g, i);
@@ -130,7 +130,7 @@ void vq_finish(struct vq_grad *g)
     for (size_t i = 0; i < n->modules; i++) {
         const float *sin = masked_sinusoids(g, i);
         gather_heads(g, i);
-        vq_matmul(g->gemm, g->pool, n->D, n->H * n->K, n->M + 1, vq_mat_t(sin, n->D),
+        vq_matmul(&g->exact, g->pool, n->D, n->H * n->K, n->M + 1, vq_mat_t(sin, n->D),
                   vq_mat(g->dropped_R, n->H * n->K), vq_d(g, g->at.module[i].r), n->H * n->K,
                   false);
         finish_codes(g, i);

@@ -234,21 +234,32 @@ static void test_full(void **unused)
     }
 }
 
+/* A second look at a case: with another configuration, from the same parameters. */
+static void set_config(struct fixture *f, const struct vq_config *c,
+                       const struct vq_grad_options *o)
+{
+    struct vq_grad_options all = *o;
+    vq_grad_free(f->grad);
+    f->config = *c;
+    all.batch = f->targets.shape[0];
+    assert_ok(vq_grad_new(&f->grad, c, &all, &err), &err);
+    f->layout = vq_grad_params(f->grad);
+}
+
 /* Gradients of the second update with the given options. */
-static float *grads_with(const char *name, const struct vq_grad_options *o, bool dropout)
+static float *grads_with(const char *name, const struct vq_grad_options *o, const char *dtype,
+                         double dropout)
 {
     struct fixture f;
     struct vq_update_result r;
     set_up(&f, GOLDEN, name, 1, o);
-    f.config.p_dropemb = f.config.p_dropsin = f.config.p_dropres = f.config.p_droplyr = 0.25;
-    vq_grad_free(f.grad);
-    struct vq_grad_options all = *o;
-    all.batch = f.targets.shape[0];
-    assert_ok(vq_grad_new(&f.grad, &f.config, &all, &err), &err);
-    f.layout = vq_grad_params(f.grad);
+    struct vq_config c = f.config;
+    c.p_dropemb = c.p_dropsin = c.p_dropres = c.p_droplyr = dropout;
+    snprintf(c.dtype, sizeof(c.dtype), "%s", dtype);
+    set_config(&f, &c, o);
     for (size_t u = 0; u < 2; u++) {
         struct vq_update update = update_of(&f, u);
-        update.dropout = dropout;
+        update.dropout = true;
         update.seed = 7;
         assert_ok(vq_grad_update(f.grad, &update, &r, &err), &err);
     }
@@ -271,14 +282,15 @@ static void test_threads(void **unused)
 {
     static const char *const cases[] = {"heads3", "mem32_block8", "tied", "mem8_block16_noagg"};
     (void)unused;
-    for (size_t i = 0; i < 2 * sizeof(cases) / sizeof(cases[0]); i++) {
-        const char *name = cases[i / 2];
+    for (size_t i = 0; i < 3 * sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *name = cases[i / 3], *dtype = i % 3 == 2 ? "bfloat16" : "float32";
+        double dropout = i % 3 == 1 ? 0.25 : 0.0;
         size_t n = floats_of(name);
-        float *one = grads_with(name, &serial, i % 2);
+        float *one = grads_with(name, &serial, dtype, dropout);
         for (int threads = 1; threads <= 3; threads++) {
             struct vq_grad_options o = serial;
             assert_ok(vq_pool_new(&o.pool, threads, &err), &err);
-            float *many = grads_with(name, &o, i % 2);
+            float *many = grads_with(name, &o, dtype, dropout);
             assert_memory_equal(one, many, n * sizeof(*one));
             free(many);
             vq_pool_free(o.pool);
@@ -295,11 +307,11 @@ static void test_keeping_and_passes(void **unused)
         const char *name = golden_cases[i];
         size_t n = floats_of(name);
         struct vq_grad_options keep = {.rows = 2}, few = {.recompute = true, .rows = 1};
-        float *whole =
-            grads_with(name, &(struct vq_grad_options){.recompute = true, .rows = 2}, true);
-        float *kept = grads_with(name, &keep, true);
+        struct vq_grad_options again = {.recompute = true, .rows = 2};
+        float *whole = grads_with(name, &again, "float32", 0.25);
+        float *kept = grads_with(name, &keep, "float32", 0.25);
         assert_memory_equal(whole, kept, n * sizeof(*whole));
-        float *passes = grads_with(name, &few, true);
+        float *passes = grads_with(name, &few, "float32", 0.25);
         double max = 0.0;
         for (size_t k = 0; k < n; k++)
             max = fmax(max, fabs((double)whole[k]));
@@ -308,6 +320,33 @@ static void test_keeping_and_passes(void **unused)
         free(whole);
         free(kept);
         free(passes);
+    }
+}
+
+/* Products of bfloat16 have 8 bits: nearly the same direction, not the same numbers. */
+static void test_bfloat16(void **unused)
+{
+    static const char *const cases[] = {"enwik8", "tied", "heads3"};
+    (void)unused;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct fixture f;
+        double xx = 0.0, yy = 0.0, xy = 0.0;
+        float *x = grads_with(cases[i], &serial, "float32", 0.0);
+        float *y = grads_with(cases[i], &serial, "bfloat16", 0.0);
+        set_up(&f, GOLDEN, cases[i], 1, &serial);
+        for (size_t t = 0; t < f.layout->n; t++) {
+            const struct vq_param *p = &f.layout->at[t];
+            for (size_t k = p->offset; !p->is_codebook && k < p->offset + p->size; k++) {
+                xx += (double)x[k] * x[k];
+                yy += (double)y[k] * y[k];
+                xy += (double)x[k] * y[k];
+            }
+        }
+        assert_true(xy < 0.9999999 * sqrt(xx * yy));
+        assert_true(xy > 0.99 * sqrt(xx * yy) && fabs(xx / yy - 1.0) < 0.05);
+        tear_down(&f);
+        free(x);
+        free(y);
     }
 }
 
@@ -451,7 +490,7 @@ int main(void)
         cmocka_unit_test(test_full),     cmocka_unit_test(test_threads),
         cmocka_unit_test(test_options),  cmocka_unit_test(test_keeping_and_passes),
         cmocka_unit_test(test_state),    cmocka_unit_test(test_loss_only),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_refusals), cmocka_unit_test(test_bfloat16),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

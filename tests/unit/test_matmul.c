@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "core/base/half.h"
 #include "core/base/mem.h"
 #include "core/base/rng.h"
 #include "core/kernels/matmul.h"
@@ -60,19 +61,24 @@ static void release(struct product *p)
     free(p->c);
 }
 
-static double element(const struct product *p, size_t i, size_t j, double *size)
+static double rounded(float x, bool bf16)
+{
+    return (double)(bf16 ? vq_bf16_to_f32(vq_f32_to_bf16(x)) : x);
+}
+
+static double element(const struct product *p, bool bf16, size_t i, size_t j, double *size)
 {
     double sum = 0.0;
     for (size_t k = 0; k < p->K; k++) {
-        double x = (double)p->a[p->ta ? k * p->lda + i : i * p->lda + k];
-        double y = (double)p->b[p->tb ? j * p->ldb + k : k * p->ldb + j];
+        double x = rounded(p->a[p->ta ? k * p->lda + i : i * p->lda + k], bf16);
+        double y = rounded(p->b[p->tb ? j * p->ldb + k : k * p->ldb + j], bf16);
         sum += x * y;
         *size += fabs(x * y);
     }
     return sum;
 }
 
-static void check(const struct product *p, const float *before, bool accumulate)
+static void check(const struct product *p, bool bf16, const float *before, bool accumulate)
 {
     for (size_t i = 0; i < (p->M + 2) * p->ldc; i++) {
         size_t row = i / p->ldc, col = i % p->ldc;
@@ -80,7 +86,7 @@ static void check(const struct product *p, const float *before, bool accumulate)
             assert_true(p->c[i] == before[i]);
             continue;
         }
-        double size = 1.0, sum = element(p, row - 1, col, &size);
+        double size = 1.0, sum = element(p, bf16, row - 1, col, &size);
         sum += accumulate ? (double)before[i] : 0.0;
         if (!(fabs(sum - (double)p->c[i]) < 2e-6 * size))
             fail_msg("%zu x %zu x %zu%s%s: element %zu, %zu is %g, expected %g", p->M, p->N, p->K,
@@ -94,11 +100,22 @@ static const size_t shapes[][3] = {
 };
 enum { SHAPES = sizeof(shapes) / sizeof(shapes[0]) };
 
+/* Every back-end, then each again with bfloat16. */
+static size_t modes(void)
+{
+    return 2 * vq_gemm_backends();
+}
+
+static struct vq_matmul_mode mode(size_t i)
+{
+    return (struct vq_matmul_mode){vq_gemm_find(vq_gemm_backend_name(i / 2)), i % 2};
+}
+
 static void test_elements(void **unused)
 {
     (void)unused;
-    for (size_t g = 0; g < vq_gemm_backends(); g++) {
-        const struct vq_gemm *gemm = vq_gemm_find(vq_gemm_backend_name(g));
+    for (size_t m = 0; m < modes(); m++) {
+        struct vq_matmul_mode how = mode(m);
         for (size_t i = 0; i < 16 * SHAPES; i++) {
             const size_t *s = shapes[i / 16];
             struct product p;
@@ -106,10 +123,10 @@ static void test_elements(void **unused)
             make(&p, s[0], s[1], s[2], i & 1, i & 2);
             float *before = numbers((p.M + 2) * p.ldc, 3);
             if (i & 8)
-                vq_matmul_serial(gemm, p.M, p.N, p.K, p.A, p.B, p.c + p.ldc, p.ldc, accumulate);
+                vq_matmul_serial(&how, p.M, p.N, p.K, p.A, p.B, p.c + p.ldc, p.ldc, accumulate);
             else
-                vq_matmul(gemm, NULL, p.M, p.N, p.K, p.A, p.B, p.c + p.ldc, p.ldc, accumulate);
-            check(&p, before, accumulate);
+                vq_matmul(&how, NULL, p.M, p.N, p.K, p.A, p.B, p.c + p.ldc, p.ldc, accumulate);
+            check(&p, how.bf16, before, accumulate);
             free(before);
             release(&p);
         }
@@ -121,15 +138,15 @@ static void test_threads(void **unused)
     struct vq_pool *pool;
     (void)unused;
     assert_int_equal(vq_pool_new(&pool, 3, &err), VQ_OK);
-    for (size_t g = 0; g < vq_gemm_backends(); g++) {
-        const struct vq_gemm *gemm = vq_gemm_find(vq_gemm_backend_name(g));
+    for (size_t m = 0; m < modes(); m++) {
+        struct vq_matmul_mode how = mode(m);
         for (size_t i = 0; i < 4 * SHAPES; i++) {
             const size_t *s = shapes[i / 4];
             struct product one, many;
             make(&one, s[0], s[1], s[2], i & 1, i & 2);
             make(&many, s[0], s[1], s[2], i & 1, i & 2);
-            vq_matmul(gemm, NULL, s[0], s[1], s[2], one.A, one.B, one.c, one.ldc, true);
-            vq_matmul(gemm, pool, s[0], s[1], s[2], many.A, many.B, many.c, many.ldc, true);
+            vq_matmul(&how, NULL, s[0], s[1], s[2], one.A, one.B, one.c, one.ldc, true);
+            vq_matmul(&how, pool, s[0], s[1], s[2], many.A, many.B, many.c, many.ldc, true);
             assert_memory_equal(one.c, many.c, (s[0] + 2) * one.ldc * sizeof(float));
             release(&one);
             release(&many);
@@ -138,11 +155,28 @@ static void test_threads(void **unused)
     vq_pool_free(pool);
 }
 
+/* What is not finite stays so, in every mode. */
+static void test_not_finite(void **unused)
+{
+    (void)unused;
+    for (size_t m = 0; m < modes(); m++) {
+        struct vq_matmul_mode how = mode(m);
+        struct product p;
+        make(&p, 20, 40, 30, m & 4, m & 8);
+        p.a[p.ta ? 7 * p.lda + 4 : 4 * p.lda + 7] = NAN;
+        vq_matmul(&how, NULL, 20, 40, 30, p.A, p.B, p.c, p.ldc, false);
+        for (size_t i = 0; i < 20; i++)
+            assert_int_equal(isnan(p.c[i * p.ldc + 39]) != 0, i == 4);
+        release(&p);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_elements),
         cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_not_finite),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
