@@ -169,8 +169,7 @@ done:
     return status;
 }
 
-/* *file = the file to open for `path`, owned. */
-static enum vq_status resolve(char **file, const char *path, struct vq_err *err)
+enum vq_status vq_ckpt_file(char **file, const char *path, struct vq_err *err)
 {
     *file = NULL;
     struct stat st;
@@ -268,7 +267,7 @@ enum vq_status vq_ckpt_open(struct vq_ckpt **out, const char *path, struct vq_er
     struct vq_ckpt *c = vq_calloc(1, sizeof(*c));
     if (!c)
         return vq_nomem(err, path, 1, sizeof(*c));
-    enum vq_status status = resolve(&c->path, path, err);
+    enum vq_status status = vq_ckpt_file(&c->path, path, err);
     if (status == VQ_OK)
         status = vq_file_open(&c->file, c->path, err);
     if (status != VQ_OK)

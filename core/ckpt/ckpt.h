@@ -64,6 +64,10 @@ struct vq_ckpt;
 enum vq_status vq_ckpt_open(struct vq_ckpt **out, const char *path, struct vq_err *err);
 void vq_ckpt_free(struct vq_ckpt *c);
 
+/* The file that vq_ckpt_open() would open for `path`, without looking into it; *file is the
+ * caller's to free. */
+enum vq_status vq_ckpt_file(char **file, const char *path, struct vq_err *err);
+
 const char *vq_ckpt_path(const struct vq_ckpt *c);   /* the file that was opened */
 const char *vq_ckpt_format(const struct vq_ckpt *c); /* "flax-folder", "flax-file", "safetensors" */
 size_t vq_ckpt_size(const struct vq_ckpt *c);        /* bytes of the file */

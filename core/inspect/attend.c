@@ -170,6 +170,12 @@ enum vq_status vq_attend_check(const struct vq_attend *a, struct vq_err *err)
     return VQ_OK;
 }
 
+const int32_t *vq_attend_codes(const struct vq_attend *a, int module, int head, int64_t *n)
+{
+    *n = a->codes ? a->known[module] : 0;
+    return *n ? a->codes + ((size_t)module * a->H + (size_t)head) * a->cap : NULL;
+}
+
 void vq_attend_spread(const struct vq_attend_query *q, float *out)
 {
     memcpy(out + q->first, q->key, (size_t)(q->query - q->first + 1) * sizeof(*out));

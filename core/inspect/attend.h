@@ -49,6 +49,10 @@ const struct vq_observer *vq_attend_observer(struct vq_attend *a);
  * queries have been left out since. */
 enum vq_status vq_attend_check(const struct vq_attend *a, struct vq_err *err);
 
+/* The codes of positions 0..*n-1 of a module and head as remembered (`older`), borrowed until the
+ * next feed; NULL and *n = 0 when there are none. */
+const int32_t *vq_attend_codes(const struct vq_attend *a, int module, int head, int64_t *n);
+
 /* The weight of every position 0..query into out[query + 1]; needs `older`, or first = 0. */
 void vq_attend_spread(const struct vq_attend_query *q, float *out);
 

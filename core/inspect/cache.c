@@ -66,3 +66,50 @@ size_t vq_cache_window(struct vq_cache_slot *out, const struct vq_cache_view *v,
     }
     return (size_t)v->window;
 }
+
+static double apart(const float *a, const float *b, int64_t n)
+{
+    double sum = 0.0;
+    for (int64_t i = 0; i < n; i++) {
+        double d = (double)b[i] - a[i];
+        sum += d * d;
+    }
+    return sqrt(sum);
+}
+
+static void add_change(struct vq_cache_diff *out, const struct vq_cache_change *x)
+{
+    out->before += x->before;
+    out->after += x->after;
+    out->appeared += x->before == 0 && x->after > 0;
+    out->gone += x->before > 0 && x->after == 0;
+    out->grown += x->after > x->before;
+    out->shrunk += x->after < x->before;
+    if (x->before > 0 && x->after > 0) {
+        out->moved_mean += x->moved;
+        out->moved_max = fmax(out->moved_max, x->moved);
+    }
+}
+
+void vq_cache_compare(struct vq_cache_diff *out, struct vq_cache_change *list,
+                      const struct vq_cache_view *a, const struct vq_cache_view *b,
+                      const struct vq_config *c, int head)
+{
+    const int64_t *before = head_counts(a, c, head), *after = head_counts(b, c, head);
+    size_t at = (size_t)head * (size_t)(c->n_code * c->d_v);
+    int64_t both = 0;
+    *out = (struct vq_cache_diff){0};
+    for (int64_t s = 0; s < c->n_code; s++) {
+        const float *x = a->mean + at + s * c->d_v, *y = b->mean + at + s * c->d_v;
+        struct vq_cache_change change = {.before = before[s],
+                                         .after = after[s],
+                                         .norm_before = before[s] ? norm(x, c->d_v) : 0.0,
+                                         .norm_after = after[s] ? norm(y, c->d_v) : 0.0,
+                                         .moved = apart(x, y, c->d_v)};
+        add_change(out, &change);
+        both += before[s] > 0 && after[s] > 0;
+        if (list)
+            list[s] = change;
+    }
+    out->moved_mean = both ? out->moved_mean / (double)both : 0.0;
+}

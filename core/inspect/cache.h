@@ -42,4 +42,24 @@ struct vq_cache_slot {
 size_t vq_cache_window(struct vq_cache_slot *out, const struct vq_cache_view *v,
                        const struct vq_config *c, int head, const int32_t *tokens);
 
+/* One code of the aggregate at two moments. */
+struct vq_cache_change {
+    int64_t before, after;          /* positions in it */
+    double norm_before, norm_after; /* of its mean value; 0 when it is empty */
+    double moved;                   /* |mean after - mean before|, an empty code's mean being 0 */
+};
+struct vq_cache_diff {
+    int64_t before, after; /* positions in the aggregate */
+    int64_t appeared;      /* codes that were empty and are not now */
+    int64_t gone;          /* codes that are empty now and were not */
+    int64_t grown, shrunk; /* codes with more, with fewer positions; appeared and gone included */
+    double moved_mean;     /* mean of `moved` over codes not empty at both moments; 0 for none */
+    double moved_max;
+};
+/* From view a to view b of one head, both of configuration c; all S codes into list[S] when that
+ * is not NULL. */
+void vq_cache_compare(struct vq_cache_diff *out, struct vq_cache_change *list,
+                      const struct vq_cache_view *a, const struct vq_cache_view *b,
+                      const struct vq_config *c, int head);
+
 #endif
