@@ -12,11 +12,13 @@
 #include "core/kernels/vec.h"
 #include "core/store/store.h"
 #include "repl/cmds.h"
+#include "repl/curves.h"
 #include "repl/out.h"
 #include "repl/pick.h"
 #include "repl/picture.h"
 #include "repl/query.h"
 #include "repl/runlog.h"
+#include "repl/terminal.h"
 #include "repl/tracked.h"
 #include "viz/colormap.h"
 #include "viz/plot.h"
@@ -28,6 +30,7 @@ struct plotting {
     struct sh_heads heads;
     struct viz_chart chart;
     char title[256], subtitle[256];
+    char run[VQ_RUN_ID_SIZE]; /* the first one, for pictures of runs */
 };
 
 struct kind {
@@ -326,58 +329,96 @@ static enum vq_status draw_next(struct plotting *p, struct viz_canvas **out, str
     return viz_plot_bars(out, &p->chart, viz_f32(bars, k), labels, err);
 }
 
-/* ---- curves of a run ---- */
+/* ---- curves of runs ---- */
 
-struct curve {
-    double *x, *y;
-    size_t n, cap;
-    bool failed;
-};
-
-static bool add_point(void *ud, int64_t step, double time, double value)
+/* The run's name, else its id; with several metrics, which one it is. */
+static char *curve_name(struct vq_store *store, const char *id, const char *metric, bool several)
 {
-    (void)time;
-    struct curve *c = ud;
-    if (c->n == c->cap) {
-        size_t cap = c->cap ? 2 * c->cap : 256;
-        double *x = vq_realloc(c->x, cap, sizeof(*x));
-        c->x = x ? x : c->x;
-        double *y = vq_realloc(c->y, cap, sizeof(*y));
-        c->y = y ? y : c->y;
-        c->failed = !x || !y;
-        c->cap = cap;
+    struct vq_run_info *info;
+    char *name = NULL;
+    if (vq_store_run(store, id, &info, NULL) != VQ_OK)
+        return NULL;
+    if (asprintf(&name, "%s%s%s", *info->name ? info->name : id, several ? " " : "",
+                 several ? metric : "") < 0)
+        name = NULL;
+    free(info);
+    return name;
+}
+
+/* Every metric of every run that was asked for. */
+static enum vq_status read_curves(struct plotting *p, struct sh_curve *c, struct vq_err *err)
+{
+    size_t n_run = sh_opt_count(p->a, "run"), n_metric = sh_opt_count(p->a, "metric");
+    enum sh_align align = sh_align_of(sh_opt_text(p->a, "align"));
+    struct vq_store *store = sh_store(p->sh, err);
+    enum vq_status status = store ? VQ_OK : err->code;
+    for (size_t i = 0; status == VQ_OK && i < n_run; i++) {
+        char id[VQ_RUN_ID_SIZE];
+        status = vq_store_find(store, sh_opt_nth(p->a, "run", i), id, err);
+        if (i == 0)
+            memcpy(p->run, id, sizeof(id));
+        for (size_t m = 0; status == VQ_OK && m < n_metric; m++, c++) {
+            const char *metric = sh_opt_nth(p->a, "metric", m);
+            status = sh_curve_read(store, id, metric, align, sh_opt_real(p->a, "smooth"), c, err);
+            c->name = curve_name(store, id, metric, n_metric > 1);
+        }
     }
-    if (c->failed)
-        return false;
-    c->x[c->n] = (double)step;
-    c->y[c->n++] = value;
-    return true;
+    return status;
+}
+
+static void name_curves(struct plotting *p)
+{
+    size_t n_run = sh_opt_count(p->a, "run"), n_metric = sh_opt_count(p->a, "metric");
+    const char *metric = sh_opt_nth(p->a, "metric", 0);
+    p->chart.xlabel = sh_align_label(sh_align_of(sh_opt_text(p->a, "align")));
+    if (n_run == 1)
+        snprintf(p->title, sizeof(p->title), "%s%s of run %s", metric,
+                 n_metric > 1 ? " and others" : "", p->run);
+    else
+        snprintf(p->title, sizeof(p->title), "%s%s of %zu runs", metric,
+                 n_metric > 1 ? " and others" : "", n_run);
+    if (sh_opt_real(p->a, "smooth") > 0)
+        snprintf(p->subtitle, sizeof(p->subtitle), "smoothed, weight %g",
+                 sh_opt_real(p->a, "smooth"));
+    p->chart.title = p->title;
+    p->chart.subtitle = *p->subtitle ? p->subtitle : NULL;
+    p->chart.ylabel = n_metric == 1 ? metric : NULL;
+}
+
+/* On the screen, where a picture in half-blocks would have no legible number. */
+static enum vq_status show_curves(struct plotting *p, const struct sh_curve *c, size_t n,
+                                  struct vq_err *err)
+{
+    char *text, title[600];
+    snprintf(title, sizeof(title), "%s%s%s", p->title, *p->subtitle ? ", " : "", p->subtitle);
+    enum vq_status status =
+        sh_curves_text(p->sh, c, n, title, p->chart.xlabel, p->chart.log_y, 0, &text, NULL, err);
+    if (status == VQ_OK)
+        sh_terminal_put(p->sh, text);
+    free(text);
+    return status;
 }
 
 static enum vq_status draw_metric(struct plotting *p, struct viz_canvas **out, struct vq_err *err)
 {
-    char id[VQ_RUN_ID_SIZE];
-    struct curve c = {0};
-    const char *name = sh_opt_text(p->a, "metric");
-    struct vq_store *store = sh_store(p->sh, err);
-    enum vq_status status =
-        store ? vq_store_find(store, sh_opt_text(p->a, "run"), id, err) : err->code;
+    size_t n = sh_opt_count(p->a, "run") * sh_opt_count(p->a, "metric");
+    struct sh_curve *c = vq_calloc(n, sizeof(*c));
+    struct viz_series *s = vq_calloc(n, sizeof(*s));
+    enum vq_status status = c && s ? VQ_OK : vq_nomem(err, "curves", n, sizeof(*c));
     if (status == VQ_OK)
-        status = vq_store_points(store, id, name, add_point, &c, err);
-    if (status == VQ_OK && c.failed)
-        status = vq_nomem(err, "curve", c.n, sizeof(double));
-    if (status == VQ_OK && c.n == 0)
-        status = vq_fail(err, VQ_ENOTFOUND, "run %s has no metric %s; 'run %s' lists them", id,
-                         name, id);
-    snprintf(p->title, sizeof(p->title), "%s of run %s", name, status == VQ_OK ? id : "");
-    p->chart.title = p->title;
-    p->chart.xlabel = "step";
-    p->chart.ylabel = name;
-    const struct viz_series series = {.x = viz_f64(c.x, c.n), .y = viz_f64(c.y, c.n)};
-    if (status == VQ_OK)
-        status = viz_plot_lines(out, &p->chart, &series, 1, err);
-    free(c.x);
-    free(c.y);
+        status = read_curves(p, c, err);
+    name_curves(p);
+    for (size_t i = 0; status == VQ_OK && i < n; i++)
+        s[i] = (struct viz_series){n > 1 ? c[i].name : NULL, viz_f64(c[i].x, c[i].n),
+                                   viz_f64(c[i].y, c[i].n)};
+    if (status == VQ_OK && sh_opt_given(p->a, "out"))
+        status = viz_plot_lines(out, &p->chart, s, n, err);
+    if (status == VQ_OK && sh_out_terminal(p->sh))
+        status = show_curves(p, c, n, err);
+    for (size_t i = 0; c && i < n; i++)
+        sh_curve_release(&c[i]);
+    free(c);
+    free(s);
     return status;
 }
 
@@ -434,9 +475,14 @@ static enum sh_rc plot(struct plotting *p, const struct kind *kind)
         return rc;
     if (kind->draw(p, &c, &err) != VQ_OK)
         return strcmp(err.msg, " ") == 0 ? SH_ERR : sh_fail(p->sh, &err);
+    if (!c) /* shown on the screen alone */
+        return SH_OK;
     sh_notes_begin(&notes, p->sh, p->m);
     sh_notes_add(&notes, "Title", p->title);
-    return sh_picture_finish(p->sh, c, sh_opt_text(p->a, "out"), &notes);
+    sh_notes_add(&notes, "run", p->run);
+    /* Curves have been shown as text. */
+    return kind->of_model ? sh_picture_finish(p->sh, c, sh_opt_text(p->a, "out"), &notes)
+                          : sh_picture_save(p->sh, c, sh_opt_text(p->a, "out"), &notes);
 }
 
 static enum sh_rc run_plot(struct sh *sh, const struct sh_args *a)
@@ -448,7 +494,8 @@ static enum sh_rc run_plot(struct sh *sh, const struct sh_args *a)
             kind = &kinds[i];
     if (!kind)
         return sh_bad_arg(sh, sh_arg_word(a, 0), "expected one of " KIND_CHOICES);
-    if (!sh_opt_given(a, "out"))
+    bool shown = !kind->of_model && sh_out_terminal(sh);
+    if (!sh_opt_given(a, "out") && !shown)
         return sh_bad_arg(sh, 0, "where to? give --out F.png");
     p.chart = (struct viz_chart){.width = (size_t)sh_opt_int(a, "width"),
                                  .height = (size_t)sh_opt_int(a, "height"),
@@ -482,8 +529,19 @@ static const struct sh_opt plot_opts[] = {
      .min = 1,
      .max = 64,
      .help = "next: how many tokens"},
-    {.name = "run", .kind = SH_RUN, .value = "ID", .help = "metric: of this run"},
-    {.name = "metric", .kind = SH_TEXT, .value = "NAME", .help = "metric: which one"},
+    {.name = "run", .kind = SH_RUN, .value = "RUN", .help = "metric: of this run", .many = true},
+    {.name = "metric", .kind = SH_TEXT, .value = "NAME", .help = "metric: which one", .many = true},
+    {.name = "align",
+     .kind = SH_CHOICE,
+     .def = "step",
+     .choices = SH_ALIGN_CHOICES,
+     .help = "metric: what lies along the x axis"},
+    {.name = "smooth",
+     .kind = SH_REAL,
+     .def = "0",
+     .min = 0,
+     .max = 0.9999,
+     .help = "metric: weight of what came before, as 0.9"},
     SH_QUERY_OPTS,
     SH_OPT_END};
 static const char *const plot_examples[] = {"plot usage --out usage.png",
@@ -497,14 +555,15 @@ const struct sh_cmd cmd_plot = {
     .name = "plot",
     .group = "export",
     .args = "WHAT [MODULES] --out F.png",
-    .summary = "draw usage, similarity, cache, attention, next tokens or a run's curve",
+    .summary = "draw usage, similarity, cache, attention, next tokens or curves of runs",
     .detail =
         "usage       how often each code is used: bars for one module, a heat map for several\n"
         "similarity  cosines between the codes of one module\n"
         "cache       how many positions each code of the aggregate holds\n"
         "attn        the softmax of one query (--pos): window above, aggregate below\n"
         "next        the likeliest next tokens\n"
-        "metric      a curve of a recorded run (--run, --metric)\n\n"
+        "metric      curves of recorded runs: --run and --metric, each of them as often as you "
+        "like; on a terminal they are shown as text, and --out is not needed\n\n"
         "The PNG carries model, hash and run as text chunks. On a terminal the picture is "
         "shown too (set preview).",
     .examples = plot_examples,

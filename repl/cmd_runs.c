@@ -1,81 +1,19 @@
 /*
- * Commands on the run database: runs, run, sql.
+ * Commands that list and show recorded runs: runs, run.
  */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/base/mem.h"
-#include "core/base/text.h"
-#include "core/store/store.h"
 #include "repl/cmds.h"
-#include "repl/out.h"
-#include "repl/part.h"
 #include "repl/runlog.h"
+#include "repl/runs.h"
+#include "repl/runview.h"
 
 /* Rows that `runs` shows on a screen unless told otherwise; files and pipes get all. */
 #define SCREEN_LIMIT 50
-
-static bool people_read(const struct sh *sh)
-{
-    return sh_out_format(sh) == SH_TABLE || sh_out_format(sh) == SH_BOX;
-}
-
-static bool is_json(const struct sh *sh)
-{
-    return sh_out_format(sh) == SH_JSON || sh_out_format(sh) == SH_JSONL;
-}
-
-/* UTC, as "2026-01-31 12:00:00"; "" for a time that is not known. */
-static const char *utc(double seconds, char *buf, size_t len)
-{
-    struct tm tm;
-    time_t t = isfinite(seconds) ? (time_t)seconds : 0;
-    *buf = '\0';
-    if (isfinite(seconds) && gmtime_r(&t, &tm))
-        strftime(buf, len, "%Y-%m-%d %H:%M:%S", &tm);
-    return buf;
-}
-
-static void put_value(struct sh *sh, const char *key, const struct vq_value *v)
-{
-    switch (v->kind) {
-    case VQ_VALUE_NULL:
-        sh_null(sh, key);
-        break;
-    case VQ_VALUE_INT:
-        sh_int(sh, key, v->i);
-        break;
-    case VQ_VALUE_REAL:
-        sh_f64(sh, key, v->d);
-        break;
-    case VQ_VALUE_TEXT:
-    case VQ_VALUE_BLOB:
-        sh_bytes(sh, key, v->text, v->len);
-        break;
-    }
-}
-
-static void json_value(struct vq_text *out, const struct vq_value *v)
-{
-    switch (v->kind) {
-    case VQ_VALUE_NULL:
-        vq_text_puts(out, "null");
-        break;
-    case VQ_VALUE_INT:
-        vq_text_printf(out, "%lld", (long long)v->i);
-        break;
-    case VQ_VALUE_REAL:
-        vq_text_json_f64(out, v->d);
-        break;
-    case VQ_VALUE_TEXT:
-    case VQ_VALUE_BLOB:
-        vq_text_json_string(out, v->text, v->len);
-        break;
-    }
-}
 
 /* ---- results of a run, as JSON or as "key=value key=value" ---- */
 
@@ -91,7 +29,7 @@ static bool add_result(void *ud, const char *key, const struct vq_value *v)
         vq_text_puts(&r->text, r->text.len > 1 ? "," : "");
         vq_text_json_string(&r->text, key, strlen(key));
         vq_text_puts(&r->text, ":");
-        json_value(&r->text, v);
+        sh_json_value(&r->text, v);
         return true;
     }
     if (v->kind == VQ_VALUE_REAL)
@@ -103,7 +41,7 @@ static bool add_result(void *ud, const char *key, const struct vq_value *v)
 
 static void put_results(struct sh *sh, struct vq_store *store, const char *id)
 {
-    struct results r = {.json = is_json(sh)};
+    struct results r = {.json = sh_for_programs(sh)};
     if (r.json)
         vq_text_puts(&r.text, "{");
     vq_store_results(store, id, add_result, &r, NULL);
@@ -118,75 +56,162 @@ static void put_results(struct sh *sh, struct vq_store *store, const char *id)
 
 /* ---- runs ---- */
 
+/* What `runs` shows unless it is told: attributes, and `results`, which is all of them at once. */
+static const char default_columns[] =
+    "id,started,started_at,seconds,status,command,command_line,model,seed,name,tags,results";
+static const char hidden_columns[] = "started_at command_line";
+
 struct listing {
     struct sh *sh;
     struct vq_store *store;
-    size_t shown;
+    char **columns; /* as shown; those of the query lack `results` */
+    const char **asked;
+    size_t n, n_asked, shown;
+    enum vq_column_kind *kinds; /* [n] */
 };
 
-static bool list_run(void *ud, const struct vq_run_info *r)
+static bool is_results(const char *column)
+{
+    return strcmp(column, "results") == 0;
+}
+
+/* `started` is for reading, `started_at` for reckoning. */
+static void put_time(struct sh *sh, const char *column, const struct vq_value *v)
+{
+    char when[32];
+    size_t len = strlen(column);
+    if (v->kind == VQ_VALUE_NULL || (len > 3 && strcmp(column + len - 3, "_at") == 0))
+        sh_put_value(sh, column, v);
+    else
+        sh_str(sh, column, sh_utc(v->d, when, sizeof(when)));
+}
+
+static void put_column(struct listing *l, size_t i, const struct vq_value *v)
+{
+    const char *column = l->columns[i];
+    if (l->kinds[i] == VQ_COLUMN_TIME)
+        put_time(l->sh, column, v);
+    else if (l->kinds[i] == VQ_COLUMN_SEED && v->text)
+        sh_uint(l->sh, column, strtoull(v->text, NULL, 10));
+    else
+        sh_put_value(l->sh, column, v);
+}
+
+static bool list_run(void *ud, const char *id, const struct vq_value *values)
 {
     struct listing *l = ud;
-    struct sh *sh = l->sh;
-    char when[32];
     l->shown++;
-    sh_row(sh);
-    sh_str(sh, "id", r->id);
-    sh_str(sh, "started", utc(r->started_at, when, sizeof(when)));
-    sh_f64(sh, "started_at", r->started_at);
-    if (isfinite(r->ended_at))
-        sh_f64(sh, "seconds", r->ended_at - r->started_at);
-    sh_str(sh, "status", vq_run_status_name(r->status));
-    sh_str(sh, "command", r->command);
-    sh_str(sh, "command_line", r->command_line);
-    sh_str(sh, "model", r->model_name);
-    if (r->has_seed)
-        sh_uint(sh, "seed", r->seed);
-    sh_str(sh, "name", *r->name ? r->name : NULL);
-    sh_str(sh, "tags", *r->tags ? r->tags : NULL);
-    put_results(sh, l->store, r->id);
-    return !vq_cancelled(sh_cancel(sh));
+    sh_row(l->sh);
+    for (size_t i = 0; i < l->n; i++) {
+        if (is_results(l->columns[i]))
+            put_results(l->sh, l->store, id);
+        else
+            put_column(l, i, values++);
+    }
+    return true;
+}
+
+/* Splits the columns; the same one twice would be one key with two values. */
+static enum sh_rc take_columns(struct listing *l, const struct sh_args *a)
+{
+    const char *text = sh_opt_given(a, "columns") ? sh_opt_text(a, "columns") : default_columns;
+    enum sh_rc rc = sh_split_names(l->sh, text, &l->columns, &l->n);
+    if (rc != SH_OK)
+        return rc;
+    l->asked = vq_calloc(l->n, sizeof(*l->asked));
+    l->kinds = vq_calloc(l->n, sizeof(*l->kinds));
+    if (!l->asked || !l->kinds)
+        return sh_failf(l->sh, "out of memory");
+    for (size_t i = 0; i < l->n; i++) {
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(l->columns[i], l->columns[k]) == 0)
+                return sh_bad_arg_at(l->sh, sh_opt_word(a, "columns"),
+                                     (size_t)(l->columns[i] - l->columns[0]),
+                                     "column %s is there twice", l->columns[i]);
+        if (is_results(l->columns[i]))
+            continue;
+        l->asked[l->n_asked++] = l->columns[i];
+        l->kinds[i] = vq_store_column_kind(l->store, l->columns[i]);
+    }
+    return SH_OK;
+}
+
+static void release(struct listing *l)
+{
+    if (l->columns)
+        free(l->columns[0]);
+    free(l->columns);
+    free(l->asked);
+    free(l->kinds);
+}
+
+static enum sh_rc list_runs(struct listing *l, const struct sh_args *a, const struct sh_filter *f,
+                            char *const *sort, size_t n_sort)
+{
+    struct sh *sh = l->sh;
+    struct vq_err err = {0};
+    struct vq_listing_place place;
+    struct vq_listing q = {.filter = f->text.data,
+                           .columns = l->asked,
+                           .n_columns = l->n_asked,
+                           .sort = (const char *const *)sort,
+                           .n_sort = n_sort,
+                           .limit = sh_for_people(sh) ? SCREEN_LIMIT : 0,
+                           .removed = sh_opt_flag(a, "removed")};
+    char shown[32], all[32];
+    size_t total = 0;
+    if (sh_opt_given(a, "limit"))
+        q.limit = (size_t)sh_opt_int(a, "limit");
+    sh_list_names(sh, (const char *const *)l->columns, l->n);
+    if (!sh_opt_given(a, "columns"))
+        sh_columns_hidden(sh, hidden_columns);
+    if (vq_store_list(l->store, &q, list_run, l, &total, &place, sh_cancel(sh), &err) != VQ_OK)
+        return sh_filter_fail(sh, a, f, &place, &err);
+    enum sh_rc rc = sh_end(sh);
+    if (l->shown < total)
+        sh_note(sh, "%s of %s runs; --limit 0 lists all", sh_thousands(l->shown, shown),
+                sh_thousands(total, all));
+    return rc;
 }
 
 static enum sh_rc run_runs(struct sh *sh, const struct sh_args *a)
 {
     struct vq_err err = {0};
-    struct listing l = {sh, sh_store(sh, &err), 0};
-    struct vq_run_filter f = {.command = sh_opt_text(a, "command"),
-                              .model = sh_opt_text(a, "model"),
-                              .tag = sh_opt_text(a, "tag"),
-                              .text = sh_arg(a, 0),
-                              .limit = people_read(sh) ? SCREEN_LIMIT : 0};
-    enum vq_run_status status;
-    size_t total = 0;
+    struct listing l = {.sh = sh, .store = sh_store(sh, &err)};
+    struct sh_filter f;
+    char **sort = NULL;
+    size_t n_sort = 0;
     if (!l.store)
         return sh_fail(sh, &err);
-    if (sh_opt_given(a, "status") && vq_run_status_parse(sh_opt_text(a, "status"), &status))
-        f.statuses = 1u << status;
-    if (sh_opt_given(a, "limit"))
-        f.limit = (size_t)sh_opt_int(a, "limit");
-    sh_list(sh, "id started started_at seconds status command command_line model seed name tags "
-                "results");
-    sh_columns_hidden(sh, "started_at command_line");
-    if (vq_store_runs(l.store, &f, list_run, &l, &total, &err) != VQ_OK)
-        return sh_fail(sh, &err);
-    enum sh_rc rc = sh_end(sh);
-    if (l.shown < total)
-        sh_note(sh, "%zu of %zu runs; --limit 0 lists all", l.shown, total);
+    enum sh_rc rc = sh_filter_take(sh, a, 0, true, &f);
+    if (rc != SH_OK)
+        return rc;
+    rc = take_columns(&l, a);
+    if (rc == SH_OK && sh_opt_given(a, "sort"))
+        rc = sh_split_names(sh, sh_opt_text(a, "sort"), &sort, &n_sort);
+    if (rc == SH_OK)
+        rc = list_runs(&l, a, &f, sort, n_sort);
+    if (sort)
+        free(sort[0]);
+    free(sort);
+    release(&l);
+    sh_filter_release(&f);
     return rc;
 }
 
 static const struct sh_opt runs_opts[] = {
-    {.name = "command",
-     .kind = SH_TEXT,
-     .value = "KIND",
-     .help = "runs of one command: sample, score"},
-    {.name = "status",
-     .kind = SH_CHOICE,
-     .choices = "running finished failed interrupted crashed",
-     .help = "runs that ended so"},
-    {.name = "model", .kind = SH_TEXT, .value = "PART", .help = "part of the model's name or path"},
-    {.name = "tag", .kind = SH_TEXT, .value = "TAG", .help = "runs with this tag"},
+    {.name = "columns",
+     .letter = 'c',
+     .kind = SH_FIELDS,
+     .value = "A,B,...",
+     .help = "attributes to show, and results for all results at once"},
+    {.name = "sort",
+     .letter = 's',
+     .kind = SH_FIELDS,
+     .value = "A,B,...",
+     .help = "attributes to sort by; -A: downwards (default: newest first)"},
+    SH_FILTER_OPTS,
+    {.name = "removed", .kind = SH_FLAG, .help = "runs that were removed and can come back"},
     {.name = "limit",
      .letter = 'n',
      .kind = SH_INT,
@@ -194,18 +219,32 @@ static const struct sh_opt runs_opts[] = {
      .max = 1e9,
      .help = "rows at most; 0: all (default: 50 on a screen, else all)"},
     SH_OPT_END};
-static const char *const runs_examples[] = {"runs", "runs --command score -n 5",
-                                            "runs text-small --status finished", NULL};
+static const char *const runs_examples[] = {
+    "runs", "runs --command score -n 5", "runs status=finished and model~text and started>2d",
+    "runs bits_per_byte<2 or tag=best --columns id,model,bits_per_byte,config.d_model --sort "
+    "bits_per_byte",
+    NULL};
 const struct sh_cmd cmd_runs = {
     .name = "runs",
     .group = "runs",
-    .args = "[TEXT]",
+    .args = "[FILTER]",
     .summary = "list recorded runs, newest first",
-    .detail = "TEXT is part of an id, name, command line, model, error, tag or note; capitals do "
-              "not matter. Times are UTC. What ended without a word shows as crashed.",
+    .detail =
+        "FILTER is one or more tests joined by and, or, not and parentheses:\n"
+        "  status=finished and model~text and (bits_per_byte<2 or tag=best) and started>2d\n"
+        "A test compares an attribute by = != < <= > >=, or by ~ (contains, capitals do not "
+        "matter) and !~. A word alone is part of an id, name, command line, model, error, tag or "
+        "note. a=x,y is one of both; a=none: there is none.\n\n"
+        "Attributes, for tests, --columns and --sort:\n"
+        "  id name command line status error model path sha256 seed threads version host cwd pid\n"
+        "  started ended seconds tag note sample\n"
+        "  KEY            a result, else the last value of a metric\n"
+        "  result.KEY  metric.NAME  min.NAME  max.NAME  config.KEY  settings.KEY\n\n"
+        "Times are UTC: 2026-01-31, 2026-01-31T12:00, today, or how long ago: 30m, 2h, 1d12h. "
+        "What ended without a word shows as crashed.",
     .examples = runs_examples,
-    .max_args = 1,
-    .kinds = {SH_TEXT},
+    .max_args = -1,
+    .kinds = {SH_FILTER},
     .needs = SH_NEED_STORE,
     .opts = runs_opts,
     .run = run_runs,
@@ -236,7 +275,8 @@ static bool sample_row(void *ud, const struct vq_sample *s)
     sh_part_int(p, "tokens", s->tokens);
     sh_part_f64(p, "nats", s->nats);
     sh_part_str(p, "path", s->path);
-    sh_part_bytes(p, "text", s->text, s->len);
+    if (!sh_for_people(p->sh))
+        sh_part_bytes(p, "text", s->text, s->len);
     return true;
 }
 
@@ -245,7 +285,7 @@ static bool note_row(void *ud, double time, const char *text, size_t len)
     struct sh_part *p = ud;
     char when[32];
     sh_part_row(p);
-    sh_part_str(p, "time", utc(time, when, sizeof(when)));
+    sh_part_str(p, "time", sh_utc(time, when, sizeof(when)));
     sh_part_bytes(p, "note", text, len);
     return true;
 }
@@ -255,8 +295,8 @@ static bool result_row(void *ud, const char *key, const struct vq_value *v)
 {
     struct sh_part *p = ud;
     sh_part_row(p);
-    sh_str(p->sh, "result", key);
-    put_value(p->sh, "value", v);
+    sh_part_str(p, "result", key);
+    sh_part_value(p, "value", v);
     return true;
 }
 
@@ -269,8 +309,8 @@ static void describe(struct sh *sh, const struct vq_run_info *r)
     sh_str(sh, "error", *r->error ? r->error : NULL);
     sh_str(sh, "command", r->command);
     sh_str(sh, "command_line", r->command_line);
-    sh_str(sh, "started", utc(r->started_at, when, sizeof(when)));
-    sh_str(sh, "ended", isfinite(r->ended_at) ? utc(r->ended_at, when, sizeof(when)) : NULL);
+    sh_str(sh, "started", sh_utc(r->started_at, when, sizeof(when)));
+    sh_str(sh, "ended", isfinite(r->ended_at) ? sh_utc(r->ended_at, when, sizeof(when)) : NULL);
     sh_f64(sh, "seconds", r->ended_at - r->started_at);
     sh_str(sh, "model", r->model_name);
     sh_str(sh, "model_path", r->model_path);
@@ -300,7 +340,9 @@ static enum vq_status list_parts(struct sh_part *p, struct vq_store *store, cons
     sh_part_list(p, "metrics", "metric points first_step last_step last min max");
     if (status == VQ_OK)
         status = vq_store_metrics(store, id, metric_row, p, err);
-    sh_part_list(p, "samples", "index seed tokens nats path text");
+    sh_part_list(p, "samples",
+                 sh_for_people(p->sh) ? "index seed tokens nats path"
+                                      : "index seed tokens nats path text");
     if (status == VQ_OK)
         status = vq_store_samples(store, id, sample_row, p, err);
     sh_part_list(p, "notes", "time note");
@@ -313,20 +355,29 @@ static enum sh_rc run_run(struct sh *sh, const struct sh_args *a)
 {
     struct vq_err err = {0};
     struct vq_run_info *info;
+    char id[VQ_RUN_ID_SIZE];
+    enum sh_rc rc = sh_run_find(sh, a, 0, id);
+    if (rc != SH_OK)
+        return rc;
     struct vq_store *store = sh_store(sh, &err);
-    if (!store || vq_store_run(store, sh_arg(a, 0), &info, &err) != VQ_OK)
+    if (vq_store_run(store, id, &info, &err) != VQ_OK)
         return sh_fail(sh, &err);
     sh_record(sh);
     describe(sh, info);
-    if (is_json(sh))
+    if (sh_for_programs(sh))
         put_results(sh, store, info->id);
     struct sh_part p = sh_parts_begin(sh);
     enum vq_status status = list_parts(&p, store, info->id, &err);
+    if (status == VQ_OK) {
+        rc = sh_parts_end(&p);
+    } else {
+        sh_parts_drop(&p);
+        rc = sh_fail(sh, &err);
+    }
+    if (rc == SH_OK && sh_for_people(sh))
+        rc = sh_view_samples(sh, store, info);
     free(info);
-    if (status == VQ_OK)
-        return sh_parts_end(&p);
-    sh_parts_drop(&p);
-    return sh_fail(sh, &err);
+    return rc;
 }
 
 static const char *const run_examples[] = {"run -1", "run -2", NULL};
@@ -334,112 +385,15 @@ const struct sh_cmd cmd_run = {
     .name = "run",
     .group = "runs",
     .args = "RUN",
-    .summary = "show all that is recorded about one run",
+    .summary = "show all that is recorded about one run, samples and pictures too",
     .detail =
         "RUN is an id or the beginning of one, a name, or -1 for the last run, -2 for the one "
-        "before it.",
+        "before it. On a terminal the pictures that it painted are shown where they are still "
+        "there (set preview).",
     .examples = run_examples,
     .min_args = 1,
     .max_args = 1,
     .kinds = {SH_RUN},
     .needs = SH_NEED_STORE,
     .run = run_run,
-};
-
-/* ---- sql ---- */
-
-struct query {
-    struct sh *sh;
-    char **names; /* made unique */
-    int n;
-    bool failed;
-};
-
-/* Two columns may have one name in SQL: the second becomes "name_2". */
-static char *unique_name(const struct query *q, const char *name, int i)
-{
-    char *made = NULL;
-    for (int copy = 1; copy < 1000; copy++) {
-        free(made);
-        made = NULL;
-        if ((copy == 1 ? asprintf(&made, "%s", name) : asprintf(&made, "%s_%d", name, copy)) < 0)
-            return NULL;
-        bool taken = false;
-        for (int j = 0; j < i; j++)
-            taken = taken || strcmp(q->names[j], made) == 0;
-        if (!taken)
-            break;
-    }
-    return made;
-}
-
-static bool announce(struct query *q, int columns, const char *const *names)
-{
-    q->names = vq_calloc((size_t)columns, sizeof(*q->names));
-    q->failed = !q->names;
-    for (int i = 0; !q->failed && i < columns; i++) {
-        q->names[i] = unique_name(q, names[i], i);
-        q->failed = !q->names[i];
-        q->n = i + 1;
-    }
-    if (!q->failed)
-        sh_list_names(q->sh, (const char *const *)q->names, (size_t)columns);
-    return !q->failed;
-}
-
-static bool query_row(void *ud, int columns, const char *const *names,
-                      const struct vq_value *values)
-{
-    struct query *q = ud;
-    if (!values)
-        return announce(q, columns, names);
-    sh_row(q->sh);
-    for (int i = 0; i < columns; i++)
-        put_value(q->sh, q->names[i], &values[i]);
-    return true;
-}
-
-static enum sh_rc run_sql(struct sh *sh, const struct sh_args *a)
-{
-    struct vq_err err = {0};
-    struct query q = {.sh = sh};
-    int offset = -1;
-    struct vq_store *store = sh_store(sh, &err);
-    if (!store)
-        return sh_fail(sh, &err);
-    enum vq_status status =
-        vq_store_query(store, sh_arg(a, 0), query_row, &q, sh_cancel(sh), &offset, &err);
-    enum sh_rc rc = SH_OK;
-    if (q.failed)
-        rc = sh_failf(sh, "out of memory");
-    else if (status != VQ_OK && offset >= 0)
-        rc = sh_bad_arg_at(sh, sh_arg_word(a, 0), (size_t)offset, "%s", err.msg);
-    else if (status != VQ_OK)
-        rc = sh_fail(sh, &err);
-    else if (q.names)
-        rc = sh_end(sh);
-    for (int i = 0; q.names && i < q.n; i++)
-        free(q.names[i]);
-    free(q.names);
-    return rc == SH_USAGE ? SH_ERR : rc;
-}
-
-static const char *const sql_examples[] = {
-    "sql \"SELECT command, count(*) AS n FROM runs GROUP BY command\"",
-    "sql \"SELECT * FROM v_runs LIMIT 5\"", NULL};
-const struct sh_cmd cmd_sql = {
-    .name = "sql",
-    .group = "runs",
-    .args = "QUERY",
-    .summary = "run a read-only SQL query on the run database",
-    .detail = "One statement; whatever would write is refused. Tables: runs, results, metrics, "
-              "samples, tags, notes; views made for people: v_runs, v_best, v_metric_last. Quote "
-              "the query, or type it as it is up to the end of the line or a ';'.",
-    .examples = sql_examples,
-    .min_args = 1,
-    .max_args = 1,
-    .kinds = {SH_TEXT},
-    .needs = SH_NEED_STORE,
-    .flags = SH_RAW,
-    .run = run_sql,
 };

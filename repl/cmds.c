@@ -39,10 +39,23 @@
     X(attn)                                                                                        \
     X(export)                                                                                      \
     X(plot)                                                                                        \
+    X(train)                                                                                       \
+    X(bench)                                                                                       \
     X(vocab)                                                                                       \
     X(runs)                                                                                        \
     X(run)                                                                                         \
+    X(diff)                                                                                        \
+    X(watch)                                                                                       \
+    X(tag)                                                                                         \
+    X(untag)                                                                                       \
+    X(name)                                                                                        \
+    X(note)                                                                                        \
+    X(rm)                                                                                          \
+    X(undo)                                                                                        \
+    X(purge)                                                                                       \
+    X(gc)                                                                                          \
     X(sql)                                                                                         \
+    X(param)                                                                                       \
     X(help)                                                                                        \
     X(set)                                                                                         \
     X(show)                                                                                        \

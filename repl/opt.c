@@ -97,7 +97,8 @@ static enum sh_rc next_value(struct job *j, int row, int word)
         return sh_bad_arg(j->sh, word, "%s needs a value: %s", j->words->v[word].text,
                           o->value ? o->value : sh_kind_name(o->kind));
     const struct sh_word *w = &j->words->v[j->at];
-    if (is_option(w))
+    /* a sort key that begins with '-' sorts downwards */
+    if (is_option(w) && !(o->kind == SH_FIELDS && w->text[1] != '-'))
         return sh_bad_arg(j->sh, j->at, "%s needs a value; quote one that begins with '-'",
                           j->words->v[word].text);
     return add_option(j, row, w->text, j->at++, 0, true);

@@ -40,6 +40,9 @@ enum sh_kind {
     SH_COMMAND,  /* a command's name, or words to look for in help */
     SH_PAIR,     /* key=value with a key of the model configuration (config.h) */
     SH_ONOFF,    /* on or off (true, false, yes, no, 1, 0) */
+    SH_FILTER,   /* part of a filter over recorded runs (runs.h) */
+    SH_FIELDS,   /* attributes of runs, separated by commas */
+    SH_SQL,      /* an SQL query on the run database */
 };
 const char *sh_kind_name(enum sh_kind kind); /* "N", "FILE", ... as shown in help */
 

@@ -367,6 +367,19 @@ enum sh_rc sh_end(struct sh *sh)
     return nomem ? sh_failf(sh, "out of memory for the result") : SH_OK;
 }
 
+void sh_rows_out(struct sh *sh)
+{
+    struct sh_out *o = sh->out;
+    enum sh_format f = sh_out_format(sh);
+    if (o->r.kind != SH_RESULT_LIST || whole(f) || f == SH_JSON)
+        return;
+    emit(sh);
+    deliver(sh, false);
+    errno = 0;
+    if (fflush(o->results))
+        note_failure(o);
+}
+
 bool sh_out_is_text(const struct sh *sh)
 {
     enum sh_format f = sh_out_format(sh);

@@ -45,6 +45,9 @@ void sh_row(struct sh *sh); /* begins the next row of the listing */
 void sh_ack(struct sh *sh, const char *note, ...) __attribute__((format(printf, 2, 3)));
 /* Writes what is not written yet. SH_OK, or SH_ERR after a failed write (reported). */
 enum sh_rc sh_end(struct sh *sh);
+/* Writes the rows of an open listing that are complete, where the format does not need them all
+ * first: for listings that go on for as long as something runs. */
+void sh_rows_out(struct sh *sh);
 /* Columns or keys that are for machines: shown in json, jsonl, csv, not in table and box. Call
  * after sh_list() or sh_record(). */
 void sh_columns_hidden(struct sh *sh, const char *columns);

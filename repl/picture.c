@@ -32,13 +32,13 @@ void sh_notes_begin(struct sh_notes *t, struct sh *sh, struct sh_model *m)
     sh_notes_add(t, "run", sh_run_id(sh));
 }
 
-enum sh_rc sh_picture_finish(struct sh *sh, struct viz_canvas *c, const char *path,
-                             const struct sh_notes *t)
+static enum sh_rc finish(struct sh *sh, struct viz_canvas *c, const char *path,
+                         const struct sh_notes *t, bool show)
 {
     struct vq_err err = {0};
     int w = c->w, h = c->h;
     enum vq_status status = viz_png_save_canvas(path, c, t->v, t->n, &err);
-    if (status == VQ_OK)
+    if (status == VQ_OK && show)
         sh_terminal_canvas(sh, c);
     viz_canvas_free(c);
     if (status != VQ_OK)
@@ -48,4 +48,16 @@ enum sh_rc sh_picture_finish(struct sh *sh, struct viz_canvas *c, const char *pa
     sh_int(sh, "width", w);
     sh_int(sh, "height", h);
     return sh_end(sh);
+}
+
+enum sh_rc sh_picture_finish(struct sh *sh, struct viz_canvas *c, const char *path,
+                             const struct sh_notes *t)
+{
+    return finish(sh, c, path, t, true);
+}
+
+enum sh_rc sh_picture_save(struct sh *sh, struct viz_canvas *c, const char *path,
+                           const struct sh_notes *t)
+{
+    return finish(sh, c, path, t, false);
 }

@@ -20,11 +20,15 @@ struct sh_notes {
 
 /* Program, model, hash of its file (waits for it), and run, where there are such. m may be NULL. */
 void sh_notes_begin(struct sh_notes *t, struct sh *sh, struct sh_model *m);
-void sh_notes_add(struct sh_notes *t, const char *key, const char *value); /* "" and NULL: nothing */
+void sh_notes_add(struct sh_notes *t, const char *key,
+                  const char *value); /* "" and NULL: nothing */
 void sh_notes_seed(struct sh_notes *t, uint64_t seed);
 
 /* Writes the canvas to path, shows it on a terminal, reports {path, width, height}. Frees c. */
 enum sh_rc sh_picture_finish(struct sh *sh, struct viz_canvas *c, const char *path,
                              const struct sh_notes *t);
+/* The same without showing it. */
+enum sh_rc sh_picture_save(struct sh *sh, struct viz_canvas *c, const char *path,
+                           const struct sh_notes *t);
 
 #endif

@@ -109,9 +109,11 @@ static enum sh_rc bad_arg(struct sh *sh, int word, size_t offset, const char *ms
         sh_point_at(sh, w->v[w->n - 1].end);
         return SH_USAGE;
     }
-    /* Inside a word with quotes or escapes, bytes of the text are not bytes of the source. */
+    /* Inside a word with escapes or quotes in the middle, bytes of the text are not bytes of the
+     * source; one that is quoted as a whole begins one byte later. */
     const struct sh_word *v = &w->v[word];
-    sh_point_at(sh, v->start + (v->end - v->start == v->len ? offset : 0));
+    size_t extra = v->end - v->start - v->len;
+    sh_point_at(sh, v->start + (extra == 0 ? offset : extra == 2 && v->quoted ? offset + 1 : 0));
     return SH_USAGE;
 }
 

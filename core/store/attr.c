@@ -120,9 +120,8 @@ static const struct vq_attr_row rows[] = {
     {"metric.", NULL, VQ_ATTR_VALUE, METRIC("last_value"), METRIC("last_kind"), NULL, NULL, NULL},
     {"min.", NULL, VQ_ATTR_VALUE, METRIC("min_value"), FINITE("min_value"), NULL, NULL, NULL},
     {"max.", NULL, VQ_ATTR_VALUE, METRIC("max_value"), FINITE("max_value"), NULL, NULL, NULL},
-    {"config.", NULL, VQ_ATTR_JSON, "json_extract(r.config, '$.' || $)", NULL, NULL, NULL, NULL},
-    {"settings.", "setting.", VQ_ATTR_JSON, "json_extract(r.settings, '$.' || $)", NULL, NULL, NULL,
-     NULL},
+    {"config.", NULL, VQ_ATTR_JSON, "r.config", NULL, NULL, NULL, NULL},
+    {"settings.", "setting.", VQ_ATTR_JSON, "r.settings", NULL, NULL, NULL, NULL},
 };
 enum { N_ROWS = sizeof(rows) / sizeof(rows[0]) };
 
@@ -272,30 +271,52 @@ enum vq_status vq_attr_find(struct vq_store *store, const char *name, size_t len
     return status;
 }
 
-/* A member is looked up by its whole name, dots and all. */
-static void bind_key(const struct vq_attr *a, struct vq_sql *q)
+/* Binds the path of a member: $."a.b", or with `nested` $."a"."b". */
+static void bind_path(const struct vq_attr *a, bool nested, struct vq_sql *q)
 {
-    if (a->kind != VQ_ATTR_JSON) {
-        vq_sql_text(q, a->key, a->key_len);
-        return;
+    struct vq_text path = {0};
+    vq_text_puts(&path, "$.\"");
+    for (size_t i = 0; i < a->key_len; i++) {
+        if (nested && a->key[i] == '.')
+            vq_text_puts(&path, "\".\"");
+        else
+            vq_text_put(&path, a->key + i, 1);
     }
-    struct vq_text quoted = {0};
-    vq_text_puts(&quoted, "\"");
-    vq_text_put(&quoted, a->key, a->key_len);
-    vq_text_puts(&quoted, "\"");
-    if (quoted.failed)
+    vq_text_puts(&path, "\"");
+    if (path.failed)
         q->sql.failed = true;
     else
-        vq_sql_text(q, quoted.data, quoted.len);
-    vq_text_release(&quoted);
+        vq_sql_text(q, path.data, path.len);
+    vq_text_release(&path);
 }
 
-/* Appends `sql` with each lone $ replaced by the bound key; "'$.'" is SQLite's own. */
+static void put_member(const struct vq_attr *a, bool nested, struct vq_sql *q)
+{
+    vq_text_printf(&q->sql, "json_extract(%s, ", a->row->value);
+    bind_path(a, nested, q);
+    vq_text_puts(&q->sql, ")");
+}
+
+/* A name with dots may be a member's own, or lead into an object. */
+static void put_json(const struct vq_attr *a, struct vq_sql *q)
+{
+    if (!memchr(a->key, '.', a->key_len)) {
+        put_member(a, false, q);
+        return;
+    }
+    vq_text_puts(&q->sql, "coalesce(");
+    put_member(a, false, q);
+    vq_text_puts(&q->sql, ", ");
+    put_member(a, true, q);
+    vq_text_puts(&q->sql, ")");
+}
+
+/* Appends `sql` with each $ replaced by the bound key. */
 static void put_sql(const struct vq_attr *a, const char *sql, struct vq_sql *q)
 {
     for (const char *p = sql; *p; p++) {
-        if (*p == '$' && p[1] != '.')
-            bind_key(a, q);
+        if (*p == '$')
+            vq_sql_text(q, a->key, a->key_len);
         else
             vq_text_put(&q->sql, p, 1);
     }
@@ -303,12 +324,18 @@ static void put_sql(const struct vq_attr *a, const char *sql, struct vq_sql *q)
 
 void vq_attr_value(const struct vq_attr *a, struct vq_sql *q)
 {
-    put_sql(a, a->row->value, q);
+    if (a->kind == VQ_ATTR_JSON)
+        put_json(a, q);
+    else
+        put_sql(a, a->row->value, q);
 }
 
 void vq_attr_text(const struct vq_attr *a, struct vq_sql *q)
 {
-    put_sql(a, a->row->text ? a->row->text : a->row->value, q);
+    if (a->row->text)
+        put_sql(a, a->row->text, q);
+    else
+        vq_attr_value(a, q);
 }
 
 void vq_attr_value_kind(const struct vq_attr *a, struct vq_sql *q)

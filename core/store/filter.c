@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "core/base/mem.h"
+#include "core/store/when.h"
 
 enum { DEEPEST = 64 }; /* parentheses and `not` inside each other */
 

@@ -29,11 +29,4 @@
 enum vq_status vq_filter_compile(struct vq_store *store, const char *text, double now,
                                  struct vq_sql *q, size_t *at, struct vq_err *err);
 
-/* A time as above, len bytes: the moments [*from, *to), equal for an exact one. False if it is
- * none. */
-bool vq_time_parse(const char *text, size_t len, double now, double *from, double *to);
-
-/* "90", "1m30s", "2h", "1.5h": seconds; units s m h d w. False if it is none. */
-bool vq_duration_parse(const char *text, size_t len, double *seconds);
-
 #endif

@@ -169,8 +169,12 @@ enum vq_status vq_store_list(struct vq_store *store, const struct vq_listing *li
     return status;
 }
 
-bool vq_store_is_time(struct vq_store *store, const char *column)
+enum vq_column_kind vq_store_column_kind(struct vq_store *store, const char *column)
 {
     struct vq_attr a;
-    return vq_attr_find(store, column, strlen(column), &a, NULL) == VQ_OK && a.kind == VQ_ATTR_TIME;
+    if (vq_attr_find(store, column, strlen(column), &a, NULL) != VQ_OK)
+        return VQ_COLUMN_PLAIN;
+    return a.kind == VQ_ATTR_TIME   ? VQ_COLUMN_TIME
+           : a.kind == VQ_ATTR_SEED ? VQ_COLUMN_SEED
+                                    : VQ_COLUMN_PLAIN;
 }

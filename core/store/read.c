@@ -350,11 +350,16 @@ static bool each_member(struct vq_stmt *s, void *ctx)
     return c->row(c->ud, vq_column_text(s, 0), &value, vq_column_text(s, 2));
 }
 
-/* json_each() of a text that is no JSON would fail the whole query. */
+/* One level of objects is taken apart, under the names of both. json_each() of a text that is no
+ * JSON would fail the whole query. */
 #define MEMBERS(column)                                                                            \
-    "SELECT j.key, j.value, r." column " -> ('$.\"' || j.key || '\"')"                             \
-    " FROM (SELECT * FROM runs WHERE id = ?1 AND json_valid(" column ")) r,"                       \
-    " json_each(r." column ") j WHERE typeof(j.key) = 'text'"
+    "WITH o AS (SELECT " column " AS j FROM runs WHERE id = ?1 AND json_valid(" column ")),"       \
+    " top AS (SELECT t.id, t.key, t.value, t.type, o.j -> t.fullkey AS json"                       \
+    "         FROM o, json_each(o.j) t WHERE typeof(t.key) = 'text')"                              \
+    " SELECT key, value, json, id, 0 FROM top WHERE type <> 'object'"                              \
+    " UNION ALL SELECT top.key || '.' || c.key, c.value, top.json -> c.fullkey, top.id, c.id"      \
+    "  FROM top, json_each(top.json) c WHERE top.type = 'object'"                                  \
+    " ORDER BY 4, 5"
 
 enum vq_status vq_store_config(struct vq_store *store, const char *id, vq_member_row row, void *ud,
                                struct vq_err *err)

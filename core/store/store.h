@@ -239,8 +239,9 @@ enum vq_status vq_store_list(struct vq_store *store, const struct vq_listing *li
                              struct vq_listing_place *place, const struct vq_cancel *cancel,
                              struct vq_err *err);
 
-/* Whether a column of that name holds times, for those who show them. */
-bool vq_store_is_time(struct vq_store *store, const char *column);
+/* How a column of that name is to be shown: times are seconds since 1970, seeds decimal text. */
+enum vq_column_kind { VQ_COLUMN_PLAIN, VQ_COLUMN_TIME, VQ_COLUMN_SEED };
+enum vq_column_kind vq_store_column_kind(struct vq_store *store, const char *column);
 
 /*
  * The id that `selector` means: "-1" the newest run, "-2" the one before, ...; else a full id, else
@@ -301,8 +302,8 @@ enum vq_status vq_store_samples(struct vq_store *store, const char *id, vq_sampl
                                 struct vq_err *err);
 
 /* The members of the run's configuration, or of its settings: numbers and texts as they are, true
- * and false as INT with `json` "true" or "false", null as NULL, arrays and objects as TEXT. `json`
- * is the member's own text. */
+ * and false as INT with `json` "true" or "false", null as NULL, arrays as TEXT; those of an object
+ * inside as "object.member". `json` is the member's own text. */
 typedef bool (*vq_member_row)(void *ud, const char *key, const struct vq_value *value,
                               const char *json);
 enum vq_status vq_store_config(struct vq_store *store, const char *id, vq_member_row row, void *ud,

@@ -1,11 +1,10 @@
-/*
- * Times as people write them. All of them are UTC, as all that is shown is.
- */
+#include "core/store/when.h"
+
+#include <stdint.h>
 #include <string.h>
 #include <time.h>
 
 #include "core/base/text.h"
-#include "core/store/filter.h"
 
 static double unit_of(char c)
 {

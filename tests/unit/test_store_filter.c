@@ -7,6 +7,7 @@
 #include "core/store/db.h"
 #include "core/store/filter.h"
 #include "core/store/internal.h"
+#include "core/store/when.h"
 
 static struct vq_store *store;
 
@@ -30,18 +31,18 @@ enum { N = sizeof(specs) / sizeof(specs[0]) };
 static void fill_one(size_t i)
 {
     const struct spec *p = &specs[i];
-    struct vq_run_spec spec = {.command = p->command,
-                               .command_line = i == 2 ? "score --text 'a, b'" : p->command,
-                               .name = p->name,
-                               .model_name = p->model,
-                               .model_path = p->path,
-                               .has_seed = true,
-                               .seed = p->seed,
-                               .threads = (int)i,
-                               .config = i == 0 ? "{\"d_model\":512,\"tie\":true,\"a.b\":\"x\"}"
-                                                : "{\"d_model\":64,\"tie\":false}",
-                               .settings =
-                                   i == 1 ? "{\"top_p\":0.9,\"big\":9007199254740993}" : NULL};
+    struct vq_run_spec spec = {
+        .command = p->command,
+        .command_line = i == 2 ? "score --text 'a, b'" : p->command,
+        .name = p->name,
+        .model_name = p->model,
+        .model_path = p->path,
+        .has_seed = true,
+        .seed = p->seed,
+        .threads = (int)i,
+        .config = i == 0 ? "{\"d_model\":512,\"tie\":true,\"a.b\":\"x\"}"
+                         : "{\"d_model\":64,\"tie\":false}",
+        .settings = i == 1 ? "{\"top_p\":0.9,\"big\":9007199254740993,\"in\":{\"x\":3}}" : NULL};
     struct vq_run *run;
     ok(vq_run_begin(store, &spec, &run, err));
     char id[VQ_RUN_ID_SIZE];
@@ -203,6 +204,7 @@ static void test_filters(void **state)
         {"config.a.b=x", "a"},
         {"config.nothing=none", "abgo"},
         {"settings.top_p>=0.9", "b"},
+        {"settings.in.x=3", "b"},
         {"settings.big=9007199254740993", "b"},
         {"settings.big=9007199254740992", ""},
         /* text */
@@ -436,7 +438,9 @@ static void test_names(void **state)
     struct seen s = {0};
     ok(vq_store_attributes(store, see, &s, err));
     assert_true(s.status && s.family && s.key && s.metric);
-    assert_true(vq_store_is_time(store, "started") && !vq_store_is_time(store, "seconds"));
+    assert_int_equal(vq_store_column_kind(store, "started"), VQ_COLUMN_TIME);
+    assert_int_equal(vq_store_column_kind(store, "seed"), VQ_COLUMN_SEED);
+    assert_int_equal(vq_store_column_kind(store, "seconds"), VQ_COLUMN_PLAIN);
 }
 
 /* Every allocation on the way fails once; nothing leaks and nothing is half done. */

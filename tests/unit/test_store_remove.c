@@ -361,14 +361,14 @@ static void test_members(void **state)
     struct vq_run_spec spec = {
         .command = "train",
         .config = "{\"n\":9007199254740993,\"x\":0.1,\"on\":true,\"off\":null,\"a.b\":\"t\\\"t\","
-                  "\"list\":[1,2]}",
+                  "\"list\":[1,2],\"in\":{\"a\":1,\"b\":{\"c\":2}}}",
         .settings = "no json at all",
     };
     struct vq_run *run;
     ok(vq_run_begin(store, &spec, &run, err));
     struct members m = {0};
     ok(vq_store_config(store, vq_run_id(run), keep_member, &m, err));
-    assert_int_equal(m.n, 6);
+    assert_int_equal(m.n, 8);
     assert_true(m.v[0].kind == VQ_VALUE_INT && m.v[0].i == 9007199254740993);
     assert_string_equal(m.text[0], "n=9007199254740993");
     assert_true(m.v[1].kind == VQ_VALUE_REAL && m.v[1].d == 0.1);
@@ -376,6 +376,8 @@ static void test_members(void **state)
     assert_int_equal(m.v[3].kind, VQ_VALUE_NULL);
     assert_string_equal(m.text[4], "a.b=\"t\\\"t\"");
     assert_string_equal(m.text[5], "list=[1,2]");
+    assert_string_equal(m.text[6], "in.a=1");
+    assert_string_equal(m.text[7], "in.b={\"c\":2}");
     m.n = 0;
     ok(vq_store_settings(store, vq_run_id(run), keep_member, &m, err));
     assert_int_equal(m.n, 0);
