@@ -456,7 +456,7 @@ static void test_save_and_load(void **state)
     uint64_t size = 0;
     close(mkstemp(path));
     for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
-        struct vq_session *s = fed(f, lengths[i]), *back;
+        struct vq_session *s = fed(f, lengths[i]), *back = NULL;
         uint64_t bytes;
         if (vq_session_save(s, path, "abc", &bytes, &err) != VQ_OK ||
             vq_session_load(&back, f->e, path, "abc", &err) != VQ_OK)
