@@ -3,8 +3,9 @@
  * kernels themselves are in a file per instruction set, packing in gemm_weight.c.
  *
  * A task is at most VQ_MC rows by a group of panels. It walks over slices of VQ_KC inputs; in each
- * it copies its rows of x once (dense, in L2), then per panel keeps the block of the weight in L1
- * while the row tiles pass over it. Group sizes depend on the shape alone, never on threads.
+ * it copies its rows of x once, then runs the row tiles over one panel's block after another. Sums
+ * stay in a dense block of the task's own until the last slice: rows of y may lie so that they fall
+ * into the same few sets of a cache.
  */
 #include "core/kernels/gemm.h"
 
@@ -15,7 +16,8 @@
 #define PLAIN_COLS   256   /* columns of a task for back-ends that do whole products, */
 #define PLAIN_ROWS   512   /* and the most rows */
 #define THIN_ROWS    4     /* with so few rows they would only copy: plain tiles do it */
-#define TASKS        24    /* wanted of a product, where it has so many panels */
+#define PLAIN_TASKS  24    /* wanted of their products */
+#define FEW_ROWS     16    /* products that memory limits */
 #define AHEAD_FLOATS 4096  /* how far ahead a stream of f32 is fetched */
 #define SERIAL_MACS  32768 /* a product smaller than this is not worth waking a thread */
 
@@ -197,11 +199,14 @@ static void mul_task(void *ud, size_t task, int worker)
         mul_block(j, r0, r1, p0, p1);
 }
 
-/* Panels of a task: many repay the copy of x, few keep all threads busy to the end. */
-static size_t group_size(const struct product *j)
+/* Panels of a task: many make long streams and repay the copy of x, few keep all threads busy to
+ * the end. Our own kernels may look at the number of threads, since their results do not; OpenBLAS
+ * rounds as its tasks are cut. */
+static size_t group_size(const struct product *j, const struct vq_pool *pool)
 {
     size_t most = (j->plain ? PLAIN_COLS : VQ_COLS) / j->w->width;
-    size_t group = j->w->panels * j->row_blocks / TASKS;
+    size_t tasks = (size_t)vq_pool_threads(pool) * (j->M <= FEW_ROWS ? 4 : 12);
+    size_t group = j->w->panels * j->row_blocks / (j->plain ? PLAIN_TASKS : tasks);
     return group < 1 ? 1 : min_size(group, most);
 }
 
@@ -229,7 +234,7 @@ void vq_weight_mul(const struct vq_gemm *g, struct vq_pool *pool, const struct v
         j.plain = true;
         j.row_blocks = ceil_div(M, PLAIN_ROWS);
     }
-    j.group = group_size(&j);
+    j.group = group_size(&j, pool);
     size_t tasks = j.row_blocks * ceil_div(w->panels, j.group);
     bool small = M * w->N < SERIAL_MACS / (w->K + 1);
     vq_pool_run(small ? NULL : pool, tasks, mul_task, &j);
