@@ -50,19 +50,21 @@ enum vq_status vq_grad_new(struct vq_grad **out, const struct vq_config *c,
 void vq_grad_free(struct vq_grad *g);
 
 /*
- * Bytes that vq_grad_new allocates. With R = rows * update_len, m modules, k = m or, with
- * recompute, 1, w = 2 H (K + V), n = update_len / block_len, t threads, it is about four times
+ * Bytes that vq_grad_new allocates. With M = mem_len, L = block_len, R = rows * update_len,
+ * P = update_len / block_len, m modules, k = m or, with recompute, 1, w = 2 H (K + V) and t threads
+ * it is four times
  *
- *     m R D                                    what enters each module
- *   + k [R (w + H V) + rows H (mem_len + update_len) V     projections, values, results
- *        + rows H (n + 1) S V]                             the aggregate before each block
- *   + R (4 D + 2 H V + H K)                    shared: residual stream, gradients
- *   + m H K (3 (mem_len + 1) + 2 S)            positions and codebooks
- *   + logits of as many tokens as make 4 M numbers
- *   + t (128 (2 (mem_len + block_len) + 4 S + 2 (mem_len + 1)) + S V)     tiles
+ *     (m + 1) R D                                           what enters each module, and the head
+ *   + k [R (w + 2 H V + 3 H) + rows H M V                   projections, values, results
+ *        + rows H (P + 1) S (V + 1)]                        the aggregate before each block
+ *   + R (4 D + 2 H V + H K) + rows H P (M + 3) K            residual stream, gradients, their sums
+ *   + m H (2 (M + 1) K + 2 S K)                             positions and codebooks
+ *   + 2 (M + 1) D + logits of as many tokens as make 4 M numbers
+ *   + t (64 (2 (M + L + S) + S + M + 4 K) + S V)            scratch of attention
  *
- * to which parameters, their gradients, and the optimiser's moments come in other blocks. 0 for a
- * configuration whose sizes overflow.
+ * to within one per cent; the terms with S V fall away where agg_cache is 0. Parameters, their
+ * gradients, the optimiser's moments and the attention state come on top. 0 for a configuration
+ * whose sizes overflow.
  */
 uint64_t vq_grad_bytes(const struct vq_config *c, const struct vq_grad_options *options);
 

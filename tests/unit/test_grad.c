@@ -8,6 +8,7 @@
 #include "projection.h"
 
 #include "core/base/json.h"
+#include "core/base/mem.h"
 #include "core/train/grad.h"
 
 #define GRADS  3e-5 /* of a tensor's largest entry */
@@ -403,6 +404,70 @@ static void test_state(void **unused)
     }
 }
 
+/* A vocabulary so large that the logits of 200 rows come in two chunks, and those of 100 in one. */
+static void test_chunks(void **unused)
+{
+    struct vq_settings s;
+    struct vq_update_result r[2];
+    float *grads[2];
+    size_t n = 0;
+    int32_t targets[200];
+    (void)unused;
+    vq_settings_default(&s);
+    s.v.d_model = 4;
+    s.v.d_k = s.v.d_v = s.v.n_code = 2;
+    s.v.n_layer = 1;
+    s.v.n_vocab = 32000;
+    s.v.block_len = s.v.mem_len = 10;
+    s.v.update_len = 100;
+    for (int i = 0; i < 200; i++)
+        targets[i] = i * 159;
+    for (size_t i = 0; i < 2; i++) {
+        struct vq_grad *g;
+        struct vq_train_state *state;
+        const struct vq_grad_options o = {.batch = 2, .rows = i + 1};
+        assert_ok(vq_grad_new(&g, &s.v, &o, &err), &err);
+        assert_ok(vq_train_state_new(&state, &s.v, 2, &err), &err);
+        const struct vq_params *p = vq_grad_params(g);
+        float *params = vq_params_block(p);
+        n = p->floats;
+        grads[i] = vq_params_block(p);
+        vq_params_init(p, params, 1);
+        struct vq_update u = {
+            .params = params, .state = state, .targets = targets, .stride = 100, .grads = grads[i]};
+        assert_ok(vq_grad_update(g, &u, &r[i], &err), &err);
+        free(params);
+        vq_train_state_free(state);
+        vq_grad_free(g);
+    }
+    close_to("chunks", "loss", r[1].loss, r[0].loss, 1e-7 * r[0].loss);
+    for (size_t k = 0; k < n; k++)
+        close_to("chunks", "gradient", (double)grads[1][k], (double)grads[0][k], 1e-6);
+    free(grads[0]);
+    free(grads[1]);
+}
+
+/* Every allocation in turn fails: an error, and nothing leaks. */
+static void test_memory(void **unused)
+{
+    struct vq_settings s;
+    struct vq_grad *g;
+    enum vq_status st = VQ_ENOMEM;
+    long n = 0;
+    (void)unused;
+    vq_settings_default(&s);
+    assert_ok(vq_settings_preset(&s, "text-small", &err), &err);
+    const struct vq_grad_options o = {.batch = 2};
+    while (st == VQ_ENOMEM) {
+        vq_mem_fail_at(++n);
+        st = vq_grad_new(&g, &s.v, &o, &err);
+        vq_mem_fail_at(0);
+        assert_true(st == VQ_OK || (st == VQ_ENOMEM && !g));
+    }
+    assert_true(n > 5);
+    vq_grad_free(g);
+}
+
 static bool stop_now(void *ud)
 {
     int *left = ud;
@@ -491,6 +556,7 @@ int main(void)
         cmocka_unit_test(test_options),  cmocka_unit_test(test_keeping_and_passes),
         cmocka_unit_test(test_state),    cmocka_unit_test(test_loss_only),
         cmocka_unit_test(test_refusals), cmocka_unit_test(test_bfloat16),
+        cmocka_unit_test(test_chunks),   cmocka_unit_test(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

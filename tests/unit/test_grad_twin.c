@@ -24,7 +24,7 @@
 #include "core/train/dropout.h"
 #include "core/train/grad.h"
 
-enum { B = 2, D = 6, H = 2, K = 3, V = 4, S = 5, N = 9, U = 12, MODULES = 2, FAR = 12 };
+enum { B = 3, D = 6, H = 2, K = 3, V = 4, S = 5, N = 9, U = 12, MODULES = 2, FAR = 12 };
 
 static struct vq_err err;
 
@@ -374,7 +374,7 @@ static void check(const struct vq_config *c)
     struct vq_train_state *state;
     struct vq_update_result r;
     struct twin *w = calloc(1, sizeof(*w));
-    const struct vq_grad_options o = {.batch = B, .recompute = c->e_tie};
+    const struct vq_grad_options o = {.batch = B, .rows = 2, .recompute = c->e_tie};
     assert_non_null(w);
     w->c = *c;
     assert_int_equal(vq_grad_new(&g, c, &o, &err), VQ_OK);
@@ -435,9 +435,9 @@ static struct vq_config config(int64_t L, int64_t M, int64_t flags, double p)
 
 static void test_plain(void **unused)
 {
-    static const int64_t lengths[][2] = {{4, 4}, {4, 2}, {2, 5}, {1, 3}, {12, 4}};
+    static const int64_t lengths[][2] = {{4, 4}, {4, 2}, {2, 5}, {1, 3}, {12, 4}, {3, 20}};
     (void)unused;
-    for (size_t i = 0; i < 5; i++) {
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
         for (int64_t flags = 0; flags < 8; flags++) {
             struct vq_config c = config(lengths[i][0], lengths[i][1], flags, 0.0);
             check(&c);
