@@ -30,7 +30,7 @@ WARN += -Werror
 WARN_C += -Werror
 endif
 CPPFLAGS += -I. -D_GNU_SOURCE -DVQSH_VERSION='"$(VERSION)"' -DVQ_BLAS=$(BLAS) -DVQ_READLINE=$(READLINE)
-CPPFLAGS += $(call pkg,--cflags,stb chafa libcjson msgpack sentencepiece,-I/usr/include/stb)
+CPPFLAGS := $(CPPFLAGS) $(call pkg,--cflags,stb chafa libcjson msgpack sentencepiece,-I/usr/include/stb)
 COMMON    = $(OPT) -g -fno-omit-frame-pointer $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
 CFLAGS   += -std=c11 $(COMMON)
 CXXFLAGS += -std=c++17 $(COMMON)
