@@ -1,5 +1,5 @@
 /*
- * The command export: arrays as numpy files.
+ * The command export: arrays as numpy files, and (export_runs.c) the run database as tables.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +7,7 @@
 #include "core/base/mem.h"
 #include "core/inspect/export.h"
 #include "repl/cmds.h"
+#include "repl/export_runs.h"
 #include "repl/input.h"
 #include "repl/out.h"
 #include "repl/query.h"
@@ -69,19 +70,30 @@ static enum sh_rc write_array(struct sh *sh, const struct sh_args *a, struct vq_
 }
 
 /* What the kind is made from, then the file. */
-static enum sh_rc export(struct sh *sh, const struct sh_args *a, struct sh_model *m,
-                         const struct vq_export_kind *kind) {
-    struct vq_err err = {0}; struct sh_input in = {0}; struct vq_over over = {0};
-    struct vq_export_source s = {.model = m->model, .cancel = sh_cancel(sh)}; enum sh_rc rc = SH_OK;
-    if (kind->needs & VQ_EXPORT_SESSION &&
-        !(s.session = sh_model_session(sh, m, &err))) return sh_fail(sh, &err);
-    if (kind->needs & VQ_EXPORT_TOKENS){
-        if (!(s.engine = sh_model_engine(sh, m, &err))) return sh_fail(sh, &err);
-        rc = find_tokens(sh, a, m, &in, &over); over.cancel = sh_cancel(sh); over.ud = sh;
-        over.progress = over_progress; s.over = &over; s.flat = in.rank == 1;}
-if (rc == SH_OK) rc = write_array(sh, a, &s);
-sh_input_release(&in);
-return rc;
+static enum sh_rc export_array(struct sh *sh, const struct sh_args *a, struct sh_model *m,
+                               const struct vq_export_kind *kind)
+{
+    struct vq_err err = {0};
+    struct sh_input in = {0};
+    struct vq_over over = {0};
+    struct vq_export_source s = {.model = m->model, .cancel = sh_cancel(sh)};
+    enum sh_rc rc = SH_OK;
+    if (kind->needs & VQ_EXPORT_SESSION && !(s.session = sh_model_session(sh, m, &err)))
+        return sh_fail(sh, &err);
+    if (kind->needs & VQ_EXPORT_TOKENS) {
+        if (!(s.engine = sh_model_engine(sh, m, &err)))
+            return sh_fail(sh, &err);
+        rc = find_tokens(sh, a, m, &in, &over);
+        over.cancel = sh_cancel(sh);
+        over.ud = sh;
+        over.progress = over_progress;
+        s.over = &over;
+        s.flat = in.rank == 1;
+    }
+    if (rc == SH_OK)
+        rc = write_array(sh, a, &s);
+    sh_input_release(&in);
+    return rc;
 }
 
 /* attn: of the query that --pos asks for, of all modules or of one. */
@@ -106,26 +118,36 @@ static enum sh_rc run_export(struct sh *sh, const struct sh_args *a)
 {
     struct sh_model *m = sh_model_current(sh);
     const struct vq_export_kind *kind = vq_export_find(sh_arg(a, 0));
+    if (sh_is_run_export(sh_arg(a, 0)))
+        return sh_export_runs(sh, a);
+    if (!m)
+        return sh_failf(sh, "no model is loaded: load PATH loads one");
     if (!kind)
         return sh_bad_arg(sh, sh_arg_word(a, 0), "expected one of %s", a->cmd->pos_choices);
     if (sh_input_given(a) && !(kind->needs & VQ_EXPORT_TOKENS))
         return sh_bad_arg(sh, sh_arg_word(a, 0), "%s is not made from tokens", kind->name);
-    return strcmp(kind->name, "attn") == 0 ? export_attn(sh, a, m) : export(sh, a, m, kind);
+    return strcmp(kind->name, "attn") == 0 ? export_attn(sh, a, m) : export_array(sh, a, m, kind);
 }
 
 static const struct sh_opt export_opts[] = {
     SH_INPUT_OPTS,
     SH_QUERY_OPTS,
     {.name = "module", .kind = SH_MODULE, .help = "attn: of this module alone"},
+    SH_EXPORT_RUNS_OPTS,
     SH_OPT_END};
 static const char *const export_examples[] = {
-    "export codebook codebook.npy", "export logprobs logprobs.npy --text \"Call me Ishmael.\"",
-    "export cache.lower lower.npy", NULL};
+    "export codebook codebook.npy",
+    "export logprobs logprobs.npy --text \"Call me Ishmael.\"",
+    "export cache.lower lower.npy",
+    "export runs runs.csv",
+    "export metrics metrics.jsonl --where \"command=train and started>30d\"",
+    "export tensorboard logs",
+    NULL};
 const struct sh_cmd cmd_export = {
     .name = "export",
     .group = "export",
-    .args = "WHAT OUT.npy",
-    .summary = "write an array as a numpy file",
+    .args = "WHAT OUT",
+    .summary = "write an array as a numpy file, or runs, metrics, samples as tables",
     .detail =
         "codebook        [n_layer,2,H,S,K]    the codes\n"
         "cache.lower     [n_layer,2,B,H,S]    counts of the aggregate\n"
@@ -136,14 +158,18 @@ const struct sh_cmd cmd_export = {
         "codes           [n_layer,2,B,H,T]    code of every token\n"
         "logits, logprobs  [B,T,n_vocab]\n\n"
         "codes, logits and logprobs run the session's tokens again as they were fed, or those of "
-        "--text, --file, --tokens as `score` does: the inputs are eos and all but the last.",
+        "--text, --file, --tokens as `score` does: the inputs are eos and all but the last.\n\n"
+        "runs, metrics, samples   all of them, or those of --where, as CSV, JSON, JSON lines or "
+        "Markdown; all but Markdown come back with `import`, and nothing is lost on the way\n"
+        "tensorboard              OUT is a folder: an event file for each run, with metrics, "
+        "results, texts and pictures",
     .examples = export_examples,
     .min_args = 2,
     .max_args = 2,
     .kinds = {SH_CHOICE, SH_OUTPATH},
-    .pos_choices = "logprobs logits codes codebook cache.lower cache.upper cache.window "
-                   "cache.window.k cache.window.v attn",
-    .needs = SH_NEED_MODEL,
+    .pos_choices = SH_EXPORT_RUNS_CHOICES
+    " logprobs logits codes codebook cache.lower cache.upper cache.window "
+    "cache.window.k cache.window.v attn",
     .opts = export_opts,
     .run = run_export,
 };

@@ -46,6 +46,7 @@
     X(run)                                                                                         \
     X(diff)                                                                                        \
     X(watch)                                                                                       \
+    X(replay)                                                                                      \
     X(tag)                                                                                         \
     X(untag)                                                                                       \
     X(name)                                                                                        \
@@ -54,6 +55,8 @@
     X(undo)                                                                                        \
     X(purge)                                                                                       \
     X(gc)                                                                                          \
+    X(import)                                                                                      \
+    X(merge)                                                                                       \
     X(sql)                                                                                         \
     X(param)                                                                                       \
     X(help)                                                                                        \

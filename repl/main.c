@@ -29,7 +29,7 @@ struct options {
     const char **commands; /* of -c, in order */
     size_t n_command;
     const char *load, *db, *format, *threads, *seed, *color;
-    bool no_log, keep_going, no_init, quiet;
+    bool no_log, read_only, keep_going, no_init, quiet;
 };
 
 static const char usage[] =
@@ -41,6 +41,7 @@ static const char usage[] =
     "  --load PATH     open a model first, as `load PATH` does\n"
     "  --db FILE       run database (default $VQSH_DB, else ~/.local/share/vqsh/runs.db)\n"
     "  --no-log        record nothing in this session\n"
+    "  --read-only     open the run database for reading alone; record nothing\n"
     "  --format F      " SH_FORMAT_CHOICES "\n"
     "  --threads N     worker threads (default: the processors we may run on)\n"
     "  --seed N        default seed\n"
@@ -58,6 +59,7 @@ enum {
     OPT_LOAD = 256,
     OPT_DB,
     OPT_NO_LOG,
+    OPT_READ_ONLY,
     OPT_FORMAT,
     OPT_THREADS,
     OPT_SEED,
@@ -73,6 +75,7 @@ static const struct option long_options[] = {
     {"load", required_argument, NULL, OPT_LOAD},
     {"db", required_argument, NULL, OPT_DB},
     {"no-log", no_argument, NULL, OPT_NO_LOG},
+    {"read-only", no_argument, NULL, OPT_READ_ONLY},
     {"format", required_argument, NULL, OPT_FORMAT},
     {"threads", required_argument, NULL, OPT_THREADS},
     {"seed", required_argument, NULL, OPT_SEED},
@@ -110,6 +113,9 @@ static int take_option(struct options *o, int c)
         return -1;
     case OPT_NO_LOG:
         o->no_log = true;
+        return -1;
+    case OPT_READ_ONLY:
+        o->read_only = true;
         return -1;
     case OPT_FORMAT:
         o->format = optarg;
@@ -171,7 +177,8 @@ static bool apply_all(struct sh *sh, const struct options *o)
         return false;
     }
     return apply(sh, "format", o->format) && apply(sh, "threads", o->threads) &&
-           apply(sh, "seed", o->seed) && apply(sh, "color", o->color);
+           apply(sh, "seed", o->seed) && apply(sh, "color", o->color) &&
+           apply(sh, "read-only", o->read_only ? "on" : NULL);
 }
 
 static void read_init(struct sh *sh)

@@ -6,6 +6,7 @@
 
 #include "core/base/mem.h"
 #include "core/base/text.h"
+#include "core/kernels/gemm.h"
 #include "core/store/store.h"
 #include "repl/cmds.h"
 #include "repl/out.h"
@@ -20,7 +21,8 @@ struct sh_log {
     struct sh_model *model; /* of the run, while its hash is not recorded */
     int files;
     char id[VQ_RUN_ID_SIZE];
-    char message[VQ_ERR_LEN]; /* of the command's failure */
+    char last[VQ_RUN_ID_SIZE]; /* stays when the run has ended */
+    char message[VQ_ERR_LEN];  /* of the command's failure */
 };
 
 /* $VQSH_DB, else below $XDG_DATA_HOME, else below ~/.local/share; NULL without a home. */
@@ -81,11 +83,37 @@ struct vq_store *sh_store(struct sh *sh, struct vq_err *err)
         vq_fail(err, VQ_ENOTFOUND, "no place for the run database: set VQSH_DB or use --db FILE");
         return NULL;
     }
-    struct vq_store_options options = {.readonly = false};
+    struct vq_store_options options = {.readonly = sh->set.read_only};
     if (vq_store_open(&log->store, log->path, &options, err))
         return NULL;
     say_notes(sh, vq_store_note(log->store));
     return log->store;
+}
+
+enum vq_status sh_store_reopen(struct sh *sh, struct vq_err *err)
+{
+    if (!sh->log)
+        return VQ_OK;
+    if (sh->log->run)
+        return vq_fail(err, VQ_EINVAL, "a run is being recorded");
+    vq_store_close(sh->log->store);
+    sh->log->store = NULL;
+    return VQ_OK;
+}
+
+bool sh_recording(const struct sh *sh)
+{
+    return sh->log->record && !sh->set.read_only;
+}
+
+const char *sh_run_last(const struct sh *sh)
+{
+    return sh->log->last;
+}
+
+void sh_run_forget(struct sh *sh)
+{
+    sh->log->last[0] = '\0';
 }
 
 void sh_log_message(struct sh *sh, const char *msg)
@@ -101,14 +129,33 @@ static void give_up(struct sh *sh, const struct vq_err *err)
     sh->log->warned = true;
 }
 
-/* The JSON settings of a run: what the command said, or its arguments. */
-static char *settings_of(struct sh *sh, const char *json)
+/* Adds a member to the object that t holds, unless the object has it. */
+static void add_member(struct vq_text *t, const char *name, const char *value)
+{
+    char key[32];
+    snprintf(key, sizeof(key), "\"%s\":", name);
+    if (t->len < 2 || t->data[t->len - 1] != '}' || strstr(t->data, key))
+        return;
+    t->data[--t->len] = '\0';
+    vq_text_puts(t, t->data[t->len - 1] == '{' ? "" : ",");
+    vq_text_puts(t, key);
+    vq_text_json_string(t, value, strlen(value));
+    vq_text_puts(t, "}");
+}
+
+/* The JSON settings of a run: what the command said, or its arguments, and how the arithmetic was
+ * done. */
+static char *settings_of(struct sh *sh, const struct sh_model *m, const char *json)
 {
     struct vq_text t = {0};
+    const struct vq_gemm *gemm = vq_gemm_find(sh->set.gemm);
     if (json)
         vq_text_puts(&t, json);
     else if (sh->args)
         sh_args_to_json(sh->args, &t);
+    if (m)
+        add_member(&t, "weights", vq_weight_format_name(m->weights));
+    add_member(&t, "gemm", vq_gemm_name(gemm ? gemm : vq_gemm_default()));
     if (t.failed)
         vq_text_release(&t);
     return t.data;
@@ -133,7 +180,7 @@ void sh_run_begin(struct sh *sh, struct sh_model *m, const uint64_t *seed,
     log->id[0] = '\0';
     log->message[0] = '\0';
     log->files = 0;
-    if (!log->record || !sh->cmd)
+    if (!sh_recording(sh) || !sh->cmd)
         return;
     struct vq_store *store = sh_store(sh, &err);
     if (!store) {
@@ -143,7 +190,7 @@ void sh_run_begin(struct sh *sh, struct sh_model *m, const uint64_t *seed,
     if (m)
         sh_model_hash(sh, m, false, &hex, NULL);
     char *line = vq_strndup(sh->text + sh->words->start, sh->words->end - sh->words->start);
-    char *settings = settings_of(sh, settings_json), *config = config_of(m);
+    char *settings = settings_of(sh, m, settings_json), *config = config_of(m);
     struct vq_run_spec spec = {
         .command = sh->cmd->name,
         .command_line = line,
@@ -162,6 +209,7 @@ void sh_run_begin(struct sh *sh, struct sh_model *m, const uint64_t *seed,
         give_up(sh, &err);
     else
         snprintf(log->id, sizeof(log->id), "%s", vq_run_id(log->run));
+    memcpy(log->last, log->id, sizeof(log->last));
     free(line);
     free(settings);
     free(config);

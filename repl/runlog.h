@@ -52,6 +52,14 @@ void sh_run_end(struct sh *sh, enum sh_rc rc);
 /* The database, opened on first use, also with --no-log (for `runs` and the like). NULL fills err.
  */
 struct vq_store *sh_store(struct sh *sh, struct vq_err *err);
+/* Closes it, so that the next use opens it anew (`set read-only`). Not while a run is recorded. */
+enum vq_status sh_store_reopen(struct sh *sh, struct vq_err *err);
+/* Whether runs are recorded in this session: not with --no-log nor when the database is only read.
+ */
+bool sh_recording(const struct sh *sh);
+/* The id of the run that was begun last in this session, "" when none was; forget makes it "". */
+const char *sh_run_last(const struct sh *sh);
+void sh_run_forget(struct sh *sh);
 /* Where it is: --db, $VQSH_DB, $XDG_DATA_HOME/vqsh/runs.db, ~/.local/share/vqsh/runs.db. */
 const char *sh_store_path(const struct sh *sh);
 

@@ -10,10 +10,12 @@
 #include "repl/models.h"
 #include "repl/opt.h"
 #include "repl/out.h"
+#include "repl/runlog.h"
 #include "repl/sh.h"
 
 static enum vq_status threads_changed(struct sh *sh, struct vq_err *err);
 static enum vq_status gemm_changed(struct sh *sh, struct vq_err *err);
+static enum vq_status read_only_changed(struct sh *sh, struct vq_err *err);
 
 #define FIELD(member)                                                                              \
     offsetof(struct sh_settings, member), sizeof(((struct sh_settings *)0)->member)
@@ -28,10 +30,14 @@ static const struct sh_setting table[] = {
      "back-end of matrix products, for models loaded from now on", gemm_changed},
     {"history", SH_SET_INT, FIELD(history), 0, 1e6, NULL, "5000",
      "entries kept in the history file", NULL},
+    {"model-path", SH_SET_TEXT, FIELD(model_path), 0, 0, NULL, "",
+     "folders, separated by ':', where replay looks for a model that is not where it was", NULL},
     {"pager", SH_SET_CHOICE, FIELD(pager), 0, 0, "on off", "on",
      "results longer than the screen go through $VQSH_PAGER, $PAGER or less", NULL},
     {"preview", SH_SET_CHOICE, FIELD(preview), 0, 0, "half kitty sixel none", "half",
      "how pictures are shown in the terminal", NULL},
+    {"read-only", SH_SET_BOOL, FIELD(read_only), 0, 0, NULL, "off",
+     "open the run database for reading alone; nothing is recorded", read_only_changed},
     {"seed", SH_SET_SEED, FIELD(seed), 0, 0, NULL, "random",
      "seed of commands that draw and are given none", NULL},
     {"temperature", SH_SET_REAL, FIELD(temperature), 0, 1e6, NULL, "1",
@@ -84,6 +90,8 @@ static enum vq_status refuse(const struct sh_setting *st, const char *value, str
     case SH_SET_SEED:
         return vq_fail(err, VQ_EINVAL, "%s takes a whole number below 2^64, or random, not '%s'",
                        st->name, value);
+    case SH_SET_TEXT:
+        return vq_fail(err, VQ_EINVAL, "%s takes at most %zu bytes", st->name, st->size - 1);
     case SH_SET_CHOICE:
         return vq_fail(err, VQ_EINVAL, "%s is one of: %s; not '%s'", st->name, st->choices, value);
     default:
@@ -98,6 +106,8 @@ static enum vq_status refuse(const struct sh_setting *st, const char *value, str
 static bool parse_text(const struct sh_setting *st, const char *value)
 {
     uint64_t seed;
+    if (st->type == SH_SET_TEXT)
+        return true;
     if (st->type == SH_SET_CHOICE)
         return sh_in_choices(st->choices, value);
     if (st->type == SH_SET_SEED)
@@ -240,4 +250,9 @@ static enum vq_status gemm_changed(struct sh *sh, struct vq_err *err)
     (void)err;
     tell_later(sh);
     return VQ_OK;
+}
+
+static enum vq_status read_only_changed(struct sh *sh, struct vq_err *err)
+{
+    return sh_store_reopen(sh, err);
 }

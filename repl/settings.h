@@ -14,22 +14,32 @@
 struct sh;
 
 struct sh_settings {
-    char format[16]; /* "auto": table on a terminal, plain elsewhere */
-    char color[8];   /* auto always never */
-    char pager[8];   /* on off */
-    char preview[8]; /* half kitty sixel none: how pictures are shown in the terminal */
-    char weights[8]; /* f32 bf16 int8: how `load` prepares weights */
-    char gemm[16];   /* matrix product back-end, or "auto" */
-    char seed[24];   /* "random", or a number */
-    int64_t threads; /* 0: the processors we may run on */
-    int64_t width;   /* columns to lay out for; 0: the terminal's */
-    int64_t history; /* entries kept in the history file */
+    char format[16];       /* "auto": table on a terminal, plain elsewhere */
+    char color[8];         /* auto always never */
+    char pager[8];         /* on off */
+    char preview[8];       /* half kitty sixel none: how pictures are shown in the terminal */
+    char weights[8];       /* f32 bf16 int8: how `load` prepares weights */
+    char gemm[16];         /* matrix product back-end, or "auto" */
+    char seed[24];         /* "random", or a number */
+    char model_path[1024]; /* folders where replay looks for models, separated by ':' */
+    int64_t threads;       /* 0: the processors we may run on */
+    int64_t width;         /* columns to lay out for; 0: the terminal's */
+    int64_t history;       /* entries kept in the history file */
     bool timing;
+    bool read_only;            /* the run database is only read */
     double temperature, top_p; /* of `sample` */
     int64_t top_k;
 };
 
-enum sh_set_type { SH_SET_INT, SH_SET_REAL, SH_SET_BOOL, SH_SET_CHOICE, SH_SET_SEED, SH_SET_GEMM };
+enum sh_set_type {
+    SH_SET_INT,
+    SH_SET_REAL,
+    SH_SET_BOOL,
+    SH_SET_CHOICE,
+    SH_SET_SEED,
+    SH_SET_GEMM,
+    SH_SET_TEXT
+};
 
 struct sh_setting {
     const char *name;
