@@ -58,14 +58,16 @@ run_one() {
     shift
     log=$logs/$(echo "$name" | tr / .)
     case $name in de/*) export LOCPATH=$locales LC_ALL=de_DE.UTF-8 ;; esac
+    began=$(date +%s%N)
     "$@" > "$log.log" 2>&1 < /dev/null
     code=$?
+    ms=$((($(date +%s%N) - began) / 1000000))
     case $code in
         0) state=pass # a unit test that skipped one case of several has passed
             grep -q '^skipped:' "$log.log" && ! grep -q '  PASSED  ' "$log.log" && state=skip ;;
         *) state=FAIL ;;
     esac
-    echo "$state $name" > "$log.state"
+    echo "$state $name $ms" > "$log.state"
     grep '^skipped:' "$log.log" | sort -u | sed "s|^|$name: |"
     if [ $state = FAIL ]; then
         echo "FAIL $name (exit $code): $*"
