@@ -7,6 +7,8 @@
  * All matrices are row-major. Reductions over k run in one fixed order that depends on K alone, so
  * with our own kernels row r of a result has the same bytes for any number of rows, any position in
  * the block and any number of threads. OpenBLAS keeps the last promise (threads) only.
+ *
+ * Products allocate nothing and cannot fail; each takes up to 400 KB of the stack it runs on.
  */
 #ifndef VQ_CORE_KERNELS_GEMM_H
 #define VQ_CORE_KERNELS_GEMM_H

@@ -23,7 +23,7 @@ struct vq_vec {
     void (*axpy)(float *y, float a, const float *x, size_t n);         /* y += a x */
     void (*mix)(float *y, float a, float b, const float *x, size_t n); /* y = a y + b x */
     float (*dot)(const float *x, const float *y, size_t n);
-    float (*max)(const float *x, size_t n); /* -inf for n = 0 */
+    float (*max)(const float *x, size_t n); /* -inf for n = 0; NaN never wins */
     /* y[i] = exp(x[i] - top), returning the sum; relative error of exp below 2e-7; x[i] = -inf
      * gives 0. */
     float (*exp_sum)(float *y, const float *x, float top, size_t n);
@@ -32,7 +32,7 @@ struct vq_vec {
     /* y[i] = table[index[i]] */
     void (*gather)(float *y, const float *table, const int32_t *index, size_t n);
     /* log-softmax in place: x[i] -= log(sum exp(x)); exact maximum subtracted first, sum in
-     * double. */
+     * double. A row of -inf alone, or with NaN in it, becomes NaN. */
     void (*log_softmax)(float *x, size_t n);
 };
 
