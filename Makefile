@@ -62,7 +62,7 @@ tool_bin := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(wildcard tests/t
 # One short line for each step; V=1 shows the commands.
 say = $(if $(V),,@printf '  %-4s%s\n' $(1) $@;)
 
-.PHONY: all run test check setup install uninstall clean help lint FORCE
+.PHONY: all run test check bench-store setup install uninstall clean help lint FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -130,6 +130,9 @@ test: ## install what is missing, build, run all the tests
 
 check: vqsh $(test_bin) $(pty_bin) $(tool_bin) ## the tests, installing nothing
 	@CC=$(CC) BUILD=$(BUILD) T='$(T)' tests/run.sh
+
+bench-store: vqsh $(BUILD)/tests/tools/bench_store ## measure the run database at 10,000 runs
+	$(BUILD)/tests/tools/bench_store ./vqsh $(BUILD)/bench-store.db
 
 install: vqsh ## copy program, models and tour below $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/vqsh

@@ -11,6 +11,7 @@
 #include "core/base/text.h"
 #include "core/store/store.h"
 #include "repl/cmds.h"
+#include "repl/complete_runs.h"
 #include "repl/models.h"
 #include "repl/runlog.h"
 #include "repl/split.h"
@@ -23,6 +24,8 @@ struct place {
     struct sh_words w;
     int at;
     const char *text;
+    const char *line; /* all of it, up to the cursor */
+    size_t cursor;
     char *before; /* what stays in front of each candidate: "0.1," of a list, "--opt=" */
     struct sh_candidates *out;
     bool nomem;
@@ -221,6 +224,55 @@ static void offer_runs(struct place *p)
         vq_store_runs(store, &filter, offer_run, p, NULL, NULL);
 }
 
+static void offer_name(void *ud, const char *name)
+{
+    size_t n = strlen(name);
+    struct place *p = ud;
+    size_t had = p->out->n;
+    offer(p, name);
+    /* after a family of attributes, "config.", comes a name */
+    p->out->no_space = p->out->no_space || (p->out->n > had && n && name[n - 1] == '.');
+}
+
+/* Attributes of runs, after the last comma and the '-' of a sort key. */
+static void offer_fields(struct place *p)
+{
+    const char *comma = strrchr(p->text, ',');
+    size_t skip = comma ? (size_t)(comma + 1 - p->text) : 0;
+    set_before(p, skip + (p->text[skip] == '-'));
+    p->out->no_space = true;
+    sh_offer_fields(p->sh, offer_name, p);
+}
+
+/* Candidates stand for the last piece of the word alone, where that is in the line as it is. */
+static void narrow(struct place *p)
+{
+    size_t n = strlen(p->text);
+    if (n > p->cursor || memcmp(p->line + p->cursor - n, p->text, n) != 0)
+        return;
+    p->out->start = p->cursor - n;
+    free(p->before);
+    p->before = NULL;
+}
+
+/* The words of a quoted filter are one word here; the last of them is completed. */
+static void offer_filter(struct place *p)
+{
+    const char *blank = strrchr(p->text, ' '), *word = blank ? blank + 1 : p->text;
+    set_before(p, (size_t)(word - p->text) + sh_filter_skip(word));
+    if (blank)
+        narrow(p);
+    sh_offer_filter(p->sh, word, offer_name, p);
+}
+
+static void offer_sql(struct place *p)
+{
+    const char *query = p->text;
+    set_before(p, sh_sql_skip(query));
+    narrow(p);
+    sh_offer_sql(p->sh, query, offer_name, p);
+}
+
 static void offer_pairs(struct place *p)
 {
     const char *eq = strchr(p->text, '=');
@@ -331,6 +383,15 @@ static void offer_kind(struct place *p, enum sh_kind kind, const char *choices)
     case SH_PAIR:
         offer_pairs(p);
         break;
+    case SH_FIELDS:
+        offer_fields(p);
+        break;
+    case SH_FILTER:
+        offer_filter(p);
+        break;
+    case SH_SQL:
+        offer_sql(p);
+        break;
     default:
         break;
     }
@@ -409,7 +470,9 @@ static void offer_arguments(struct place *p)
     bool option = p->text[0] == '-' && !(p->at < p->w.n && p->w.v[p->at].quoted);
     const struct sh_opt *o = awaits_value(p, cmd, p->at - 1);
     int i = positionals_before(p, cmd);
-    if (o)
+    if (cmd->flags & SH_RAW)
+        offer_kind(p, sh_cmd_kind(cmd, 0), NULL);
+    else if (o)
         offer_kind(p, o->kind, o->choices);
     else if (option && strchr(p->text, '='))
         offer_joined(p, cmd);
@@ -462,7 +525,7 @@ static enum gap gap_before(const char *line, const struct sh_words *w, size_t cu
 
 bool sh_complete(struct sh *sh, const char *line, size_t cursor, struct sh_candidates *out)
 {
-    struct place p = {.sh = sh, .out = out, .text = ""};
+    struct place p = {.sh = sh, .out = out, .text = "", .line = line, .cursor = cursor};
     *out = (struct sh_candidates){.start = cursor};
     bool found = last_command(line, cursor, &p.w);
     enum gap gap = gap_before(line, &p.w, cursor);
