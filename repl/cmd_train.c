@@ -310,8 +310,10 @@ static enum sh_rc train(struct training *t)
     enum vq_status status = vq_train_run(&result, t->trainer, &t->source, &t->valid, &o, &err);
     sh_progress_clear(t->sh);
     record_result(t->sh, &result);
-    if (status != VQ_OK && result.path)
-        sh_note(t->sh, "%s goes on from there: train --from %s", result.path, result.path);
+    if (status == VQ_ENUM && result.path)
+        sh_note(t->sh, "the last good step is in %s", result.path);
+    else if (status != VQ_OK && result.path)
+        sh_note(t->sh, "train --from %s goes on from here", result.path);
     enum sh_rc rc = status == VQ_OK ? report(t, &result) : sh_fail(t->sh, &err);
     vq_train_result_release(&result);
     return rc;
@@ -333,7 +335,7 @@ static enum sh_rc check_options(struct sh *sh, const struct sh_args *a)
     if (!sh_opt_given(a, "out"))
         return sh_bad_arg(sh, 0, "where should checkpoints go? give --out FOLDER");
     if (!sh_opt_given(a, "tokens"))
-        return sh_bad_arg(sh, 0, "what should be learned? give --data PATH or --tokens F.npy");
+        return sh_bad_arg(sh, 0, "what should be learned? give --tokens F.npy");
     if (sh_opt_int(a, "valid-every") && !sh_opt_given(a, "valid"))
         return sh_bad_arg(sh, sh_opt_word(a, "valid-every"), "validation of what? give --valid");
     return SH_OK;
@@ -432,7 +434,7 @@ static const char *const train_examples[] = {NULL};
 const struct sh_cmd cmd_train = {
     .name = "train",
     .group = "train",
-    .args = "--out FOLDER --data PATH | --tokens F.npy",
+    .args = "--out FOLDER --tokens F.npy",
     .summary = "train a model, or go on training one",
     .detail =
         "A new model takes its configuration from --preset, --config and --set. --from goes on "

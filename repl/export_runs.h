@@ -16,7 +16,7 @@
      .help = "runs, metrics, samples, tensorboard: only runs that pass (help runs)"},              \
     {                                                                                              \
         .name = "as", .kind = SH_CHOICE, .choices = "csv json jsonl markdown",                     \
-        .help = "runs, metrics, samples: the format (default: by the file's name, else csv)"       \
+        .help = "runs, metrics, samples: format (default: by the name, else csv)"                  \
     }
 
 /* Whether `what` is one of the above. */

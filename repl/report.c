@@ -113,7 +113,9 @@ static enum sh_rc bad_arg(struct sh *sh, int word, size_t offset, const char *ms
      * source; one that is quoted as a whole begins one byte later. */
     const struct sh_word *v = &w->v[word];
     size_t extra = v->end - v->start - v->len;
-    sh_point_at(sh, v->start + (extra == 0 ? offset : extra == 2 && v->quoted ? offset + 1 : 0));
+    sh_point_at(sh, v->start + (extra == 0                          ? offset
+                                : extra == 2 && v->quoted && offset ? offset + 1
+                                                                    : 0));
     return SH_USAGE;
 }
 

@@ -31,7 +31,7 @@ static const struct sh_setting table[] = {
     {"history", SH_SET_INT, FIELD(history), 0, 1e6, NULL, "5000",
      "entries kept in the history file", NULL},
     {"model-path", SH_SET_TEXT, FIELD(model_path), 0, 0, NULL, "",
-     "folders, separated by ':', where replay looks for a model that is not where it was", NULL},
+     "folders, separated by ':', where replay looks for models", NULL},
     {"pager", SH_SET_CHOICE, FIELD(pager), 0, 0, "on off", "on",
      "results longer than the screen go through $VQSH_PAGER, $PAGER or less", NULL},
     {"preview", SH_SET_CHOICE, FIELD(preview), 0, 0, "half kitty sixel none", "half",

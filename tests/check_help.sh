@@ -22,6 +22,9 @@ score --text abc
 sample --length 4 --seed 1
 END
 
+# Another database for merge to read.
+want 0 vqsh --db laptop.db -c "load $model; score --text abc"
+
 while read -r name; do
     grep -q "^  $name  " overview || fail "help does not list $name"
     grep -qE "^\| \`$name[ \`]" markdown || fail "help --markdown does not list $name"
@@ -29,7 +32,7 @@ while read -r name; do
     [ "$(head -n 1 out | cut -d' ' -f1)" = "$name" ] || fail "help $name tells about something else"
     sed -n '/^Examples$/,$ s/^  //p' out > examples
     # Nothing sensible to show, or it would end the session.
-    case $name in quit | source) continue ;; esac
+    case $name in quit | source | train) continue ;; esac
     [ -s examples ] || fail "help $name has no example"
     while read -r example; do
         case $example in

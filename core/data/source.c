@@ -6,6 +6,7 @@
 
 #include "core/base/file.h"
 #include "core/base/mem.h"
+#include "core/base/utf8.h"
 #include "core/data/kind.h"
 
 /* In the order in which kinds are asked whether a path is for them. */
@@ -267,33 +268,43 @@ struct vq_data_info vq_data_info(const struct vq_data *d)
 
 /* ---- words ---- */
 
-static bool is_space(uint8_t c)
+/* What Python's str.split() takes for white space. */
+static bool is_space(uint32_t c)
 {
-    return c == ' ' || (c >= '\t' && c <= '\r');
+    if (c < 0x80)
+        return c == ' ' || (c >= '\t' && c <= '\r') || (c >= 0x1c && c <= 0x1f);
+    return c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 ||
+           c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
 }
 
-/* Words that begin in the n bytes; *inside carries over whether the text so far ends in one. */
-static uint64_t count_words(const uint8_t *text, size_t n, bool *inside)
+/* Adds the words that begin in the n bytes; *inside says whether the text so far ends in one.
+ * Returns how many bytes were looked at: unless they are the last, not the few at the end that
+ * could be part of a character. */
+static size_t count_words(const char *text, size_t n, bool last, bool *inside, uint64_t *words)
 {
-    uint64_t words = 0;
-    for (size_t i = 0; i < n; i++) {
-        words += !*inside && !is_space(text[i]);
-        *inside = !is_space(text[i]);
+    size_t i = 0;
+    while (i < n && (last || n - i >= 4)) {
+        uint32_t c = (uint8_t)text[i];
+        int size = c < 0x80 ? 1 : vq_utf8_next(text + i, n - i, &c);
+        bool space = size > 0 && is_space(c);
+        *words += !*inside && !space;
+        *inside = !space;
+        i += size > 0 ? (size_t)size : 1;
     }
-    return words;
+    return i;
 }
 
-static enum vq_status count_doc(struct vq_data *d, size_t doc, uint8_t *buf, size_t cap,
+static enum vq_status count_doc(struct vq_data *d, size_t doc, char *buf, size_t cap,
                                 uint64_t *words, struct vq_err *err)
 {
     uint64_t size = vq_docs_size(&d->docs, doc);
     bool inside = false;
-    for (uint64_t at = 0; at < size; at += cap) {
+    for (uint64_t at = 0; at < size;) {
         size_t n = size - at < cap ? (size_t)(size - at) : cap;
         enum vq_status st = d->docs.kind->read(&d->docs, doc, at, n, buf, d->o.cancel, err);
         if (st)
             return st;
-        *words += count_words(buf, n, &inside);
+        at += count_words(buf, n, at + n == size, &inside, words);
         if (vq_cancelled(d->o.cancel))
             return vq_fail(err, VQ_ECANCELLED, "counting words was cancelled");
     }
@@ -306,7 +317,7 @@ enum vq_status vq_data_words(struct vq_data *d, uint64_t *words, struct vq_err *
     *words = 0;
     if (!d->docs.kind->is_text)
         return vq_fail(err, VQ_EUNSUPPORTED, "%s: words are counted in text alone", d->docs.path);
-    uint8_t *buf = vq_alloc(cap, 1);
+    char *buf = vq_alloc(cap, 1);
     enum vq_status st = buf ? VQ_OK : vq_nomem(err, "a piece of text", cap, 1);
     for (size_t i = 0; !st && i < d->docs.n; i++)
         st = count_doc(d, i, buf, cap, words, err);

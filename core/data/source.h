@@ -11,7 +11,7 @@
  * be taken up in the middle of an epoch. Bytes are read where they are needed: files are mapped,
  * nothing is held whole. Pieces (SentencePiece) are made from groups of some 32 MB of text: in
  * training the documents come in a new order each epoch, and sequences are shuffled within their
- * group, whose last one is filled up with pad.
+ * group, whose last one is filled up with pad; in one pass the stream goes on through all groups.
  */
 #ifndef VQ_CORE_DATA_SOURCE_H
 #define VQ_CORE_DATA_SOURCE_H
@@ -86,8 +86,9 @@ struct vq_data_state vq_data_tell(const struct vq_data *d);
  * it was. Pieces: makes those of the group again, in one pass those of all groups before it. */
 enum vq_status vq_data_seek(struct vq_data *d, const struct vq_data_state *s, struct vq_err *err);
 
-/* Words of the split's raw text: runs of anything but white space. Reads all of it, polling the
- * options' cancel. VQ_EUNSUPPORTED for what is no text. */
+/* Words of the split's raw text: runs of anything but white space, Unicode's included, as Python's
+ * str.split() counts them. Reads all of it, polling the options' cancel. VQ_EUNSUPPORTED for what
+ * is no text. */
 enum vq_status vq_data_words(struct vq_data *d, uint64_t *words, struct vq_err *err);
 
 #endif

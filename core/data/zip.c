@@ -347,7 +347,9 @@ static enum vq_status add_point(struct vq_zip *z, struct member *m, const uint8_
     struct point *p = more ? vq_alloc(1, sizeof(*p)) : NULL;
     if (!p)
         return vq_nomem(err, "an index of the archive", m->n_points + 1, sizeof(*p));
-    *p = (struct point){.in = z->active_in, .out = z->active_out, .bits = z->stream.data_type & 7};
+    *p = (struct point){.in = z->active_in,
+                        .out = z->active_out,
+                        .bits = z->active_in ? z->stream.data_type & 7 : 0};
     memcpy(p->window, ring + at, WINDOW - at);
     memcpy(p->window + WINDOW - at, ring, at);
     m->points[m->n_points++] = p;

@@ -182,6 +182,23 @@ static void add_metrics(const struct vq_grad *g, struct vq_update_result *out)
         vq_metrics_merge(&out->quantiser, &g->metrics[i]);
 }
 
+/* The keys of a module that has just made its forward pass, for whoever revives codes. */
+static void offer_keys(const struct vq_grad *g, size_t m)
+{
+    const struct vq_sizes *n = &g->n;
+    const struct vq_kept *k = vq_kept_of(g, m);
+    uint64_t *used = g->u->used + m * n->H * n->S;
+    for (size_t r = 0; r < g->r; r++) {
+        if (g->mask[r] == 0.0f)
+            continue;
+        vq_key_sample_add(g->u->keys[m], k->proj + r * n->width + vq_k_at(n, 0), n->width, 1,
+                          g->u->rng);
+        const int32_t *code = k->code + r / n->U * n->H * (n->M + n->U) + n->M + r % n->U;
+        for (size_t h = 0; h < n->H; h++)
+            used[h * n->S + (size_t)code[h * (n->M + n->U)]]++;
+    }
+}
+
 static enum vq_status forward(struct vq_grad *g, struct vq_update_result *out, struct vq_err *err)
 {
     vq_embed(g);
@@ -192,6 +209,8 @@ static enum vq_status forward(struct vq_grad *g, struct vq_update_result *out, s
         vq_module_forward(g, m, &out->loss_commit);
         if (g->u->metrics)
             add_metrics(g, out);
+        if (g->u->keys)
+            offer_keys(g, m);
         if (!g->u->grads)
             vq_module_commit(g, m);
     }

@@ -26,6 +26,7 @@
 #include "core/inspect/metrics.h"
 #include "core/kernels/gemm.h"
 #include "core/train/params.h"
+#include "core/train/revive.h"
 #include "core/train/state.h"
 
 struct vq_grad;
@@ -84,6 +85,12 @@ struct vq_update {
     bool dropout;            /* the configuration's dropout rates apply (never without grads) */
     uint64_t seed, sequence; /* dropout's: of the run, and the number of this batch of sequences */
     bool metrics;            /* fill `quantiser`; costs some 2 % */
+    /* For reviving codes, NULL otherwise: keys[module] is offered the keys of all counted
+     * positions, drawing from rng, and used[modules, H, S] counts how many fell on each code. The
+     * caller starts both afresh. */
+    struct vq_key_sample *const *keys;
+    struct vq_rng *rng;
+    uint64_t *used;
     const struct vq_cancel *cancel; /* polled between modules */
 };
 

@@ -1,11 +1,15 @@
 #include "core/train/trainer.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/base/mem.h"
 #include "core/train/schedule.h"
+
+#define KEYS_EACH   4 /* keys that are sampled for each code */
+#define REVIVE_SEED 0x7265766976650000u
 
 static enum vq_status divides(const char *small, int64_t a, const char *large, int64_t b,
                               struct vq_err *err)
@@ -88,6 +92,20 @@ enum vq_status vq_trainer_estimate(struct vq_trainer_memory *out, const struct v
     return VQ_OK;
 }
 
+static enum vq_status allocate_keys(struct vq_trainer *t, struct vq_err *err)
+{
+    const struct vq_config *c = &t->settings.v;
+    size_t modules = vq_config_modules(c), H = (size_t)c->n_head, S = (size_t)c->n_code;
+    enum vq_status st = VQ_OK;
+    t->keys = vq_calloc(modules, sizeof(*t->keys));
+    t->used = vq_alloc(modules * H * S, sizeof(*t->used));
+    if (!t->keys || !t->used)
+        return vq_nomem(err, "counts of codes", modules * H * S, sizeof(*t->used));
+    for (size_t m = 0; !st && m < modules; m++)
+        st = vq_key_sample_new(&t->keys[m], KEYS_EACH * S, H, (size_t)c->d_k, err);
+    return st;
+}
+
 static enum vq_status allocate(struct vq_trainer *t, struct vq_err *err)
 {
     const struct vq_config *c = &t->settings.v;
@@ -101,6 +119,8 @@ static enum vq_status allocate(struct vq_trainer *t, struct vq_err *err)
     if (!t->params || !t->grads)
         return vq_nomem(err, "parameters and gradients", t->layout->floats, 2 * sizeof(float));
     st = vq_optim_new(&t->optim, t->layout, c, err);
+    if (!st && c->c_revive > 0)
+        st = allocate_keys(t, err);
     return st ? st : vq_train_state_new(&t->state, c, (size_t)c->global_batch_size, err);
 }
 
@@ -131,6 +151,10 @@ void vq_trainer_free(struct vq_trainer *t)
 {
     if (!t)
         return;
+    for (size_t m = 0; t->keys && m < vq_config_modules(&t->settings.v); m++)
+        vq_key_sample_free(t->keys[m]);
+    free(t->keys);
+    free(t->used);
     vq_train_state_free(t->state);
     vq_optim_free(t->optim);
     free(t->params);
@@ -159,6 +183,40 @@ static enum vq_status bad_params(const struct vq_trainer *t, struct vq_err *err)
     return vq_fail(err, VQ_ENUM, "the update made %s not finite", p->name);
 }
 
+/* The generator of this update's sample and draws: nothing of it need be saved. */
+static void begin_keys(struct vq_trainer *t, struct vq_rng *rng)
+{
+    const struct vq_config *c = &t->settings.v;
+    size_t modules = vq_config_modules(c);
+    vq_rng_init(rng, t->seed ^ REVIVE_SEED, (uint64_t)t->step);
+    for (size_t m = 0; m < modules; m++)
+        vq_key_sample_reset(t->keys[m]);
+    memset(t->used, 0, modules * (size_t)(c->n_head * c->n_code) * sizeof(*t->used));
+}
+
+static float *codebook_part(const struct vq_trainer *t, size_t module, const char *leaf)
+{
+    char name[96];
+    snprintf(name, sizeof(name), "transformer_layers_%zu/scanned_attn%zu/quantizer/%s", module / 2,
+             module % 2 + 1, leaf);
+    return t->params + vq_params_find(t->layout, name)->offset;
+}
+
+static enum vq_status revive(struct vq_trainer *t, struct vq_rng *rng, uint64_t *revived,
+                             struct vq_err *err)
+{
+    const struct vq_config *c = &t->settings.v;
+    size_t S = (size_t)c->n_code, H = (size_t)c->n_head;
+    enum vq_status st = VQ_OK;
+    for (size_t m = 0; !st && m < vq_config_modules(c); m++) {
+        size_t n;
+        st = vq_revive_codes(codebook_part(t, m, "c_sum"), codebook_part(t, m, "c_count"),
+                             t->used + m * H * S, S, c->c_revive, t->keys[m], rng, &n, err);
+        *revived += n;
+    }
+    return st;
+}
+
 static void move_on(struct vq_trainer *t, const struct vq_update_result *r)
 {
     t->step++;
@@ -173,6 +231,7 @@ enum vq_status vq_trainer_step(struct vq_trainer *t, const int32_t *targets, siz
                                bool metrics, struct vq_trainer_report *out, bool *intact,
                                struct vq_err *err)
 {
+    struct vq_rng rng;
     const struct vq_update u = {.params = t->params,
                                 .state = t->state,
                                 .targets = targets,
@@ -181,12 +240,19 @@ enum vq_status vq_trainer_step(struct vq_trainer *t, const int32_t *targets, siz
                                 .dropout = true,
                                 .seed = t->seed,
                                 .sequence = t->sequence,
-                                .metrics = metrics};
+                                .metrics = metrics,
+                                .keys = t->keys,
+                                .rng = &rng,
+                                .used = t->used};
+    if (t->keys)
+        begin_keys(t, &rng);
     *intact = true;
-    *out = (struct vq_trainer_report){0};
+    *out = (struct vq_trainer_report){.revives = t->keys != NULL};
     enum vq_status st = vq_grad_update(t->grad, &u, &out->update, err);
     if (!st)
         st = vq_optim_step(t->optim, t->params, t->grads, t->options.pool, &out->optim, err);
+    if (!st && t->keys)
+        st = revive(t, &rng, &out->revived, err);
     if (!st) {
         st = bad_params(t, err);
         *intact = st == VQ_OK;
@@ -233,6 +299,7 @@ const char *vq_trainer_metric(const struct vq_trainer_report *r, size_t i, doubl
         {"loss_commit_per_token", r->update.loss_commit},
         {"lr", r->optim.rate},
         {"grad_norm", r->optim.grad_norm},
+        {"codes_revived", r->revives ? (double)r->revived : NAN},
     };
     const size_t n = sizeof(own) / sizeof(own[0]);
     if (i < n) {

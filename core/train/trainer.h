@@ -33,6 +33,9 @@ struct vq_trainer {
     uint64_t sequence; /* number of the present batch of sequences, from 0; what dropout masks of a
                           whole sequence hang on */
     uint64_t tokens;   /* trained on, padding left out */
+    /* For reviving codes, with c_revive: keys[module], and used[modules, H, S]; else NULL. */
+    struct vq_key_sample **keys;
+    uint64_t *used;
 };
 
 /* Whether a configuration can be trained at all: sizes that divide each other, a schedule that is
@@ -61,7 +64,9 @@ int64_t vq_trainer_update_at(const struct vq_trainer *t);
 struct vq_trainer_report {
     struct vq_update_result update;
     struct vq_optim_report optim;
-    double loss; /* nats per counted token: loss_lm_unscaled over loss_mask; 0 without any */
+    bool revives;     /* c_revive is on */
+    uint64_t revived; /* codes that got a new place */
+    double loss;      /* nats per counted token: loss_lm_unscaled over loss_mask; 0 without any */
 };
 
 /*
@@ -86,8 +91,8 @@ enum vq_status vq_trainer_loss(struct vq_trainer *t, struct vq_train_state *stat
 double vq_trainer_flops(const struct vq_trainer *t, double *again);
 
 /* A metric of an update under the authors' name (loss_lm_per_token_unscaled, c_entropy, ...), with
- * ours beside them: loss, bits_per_token, lr, grad_norm. NULL past the last. The quantiser's are
- * NaN unless they were asked for. */
+ * ours beside them: loss, bits_per_token, lr, grad_norm, codes_revived. NULL past the last. The
+ * quantiser's are NaN unless they were asked for. */
 const char *vq_trainer_metric(const struct vq_trainer_report *r, size_t i, double *value);
 
 #endif

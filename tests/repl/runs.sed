@@ -8,3 +8,5 @@ s/= .*/= TIME/
 s/^( *(pid|host|cwd|version|threads|started_at|memory) = ).*/\1.../
 s/^( *config = ).*/\1{...}/
 s/"(started|started_at)":[^,]*,/"\1":...,/g
+s/"gemm":"[a-z0-9]+"/"gemm":"..."/g
+s/(RUNID\tDATE\t)[0-9.]+\t[0-9.e-]+\t/\1START\tTIME\t/

@@ -199,7 +199,7 @@ static void test_state(void **unused)
     assert_null(b->count);
     assert_null(b->mean);
     size_t window = 6 * 3 * 128;
-    assert_int_equal(vq_train_state_bytes(b), 3 * 4 + window * 4 + window * 256 * 4);
+    assert_int_equal(vq_train_state_bytes(b), 3 * 4 + window * 4 + window * (32 + 256) * 4);
     assert_int_equal(vq_train_state_bytes(a) - vq_train_state_bytes(b), 6 * 3 * 64 * (8 + 256 * 4));
     a->position = 5;
     a->broken = true;

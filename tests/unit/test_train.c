@@ -37,6 +37,7 @@ struct counted {
     int64_t updates, saved, judged, metrics;
     int64_t stop_at; /* cancel once so many updates are done; 0: never */
     double grad_norm, valid, entropy;
+    double revived;    /* codes in all; NaN: that is not told */
     int64_t poison_at; /* a parameter grows too large after so many updates; 0: never */
     struct vq_trainer *poisoned;
 };
@@ -52,6 +53,8 @@ static void on_metric(void *ud, const char *name, int64_t step, double value)
         c->valid = value;
     if (!strcmp(name, "c_entropy"))
         c->entropy = value;
+    if (!strcmp(name, "codes_revived"))
+        c->revived = (isnan(c->revived) ? 0 : c->revived) + value;
 }
 
 static void on_progress(void *ud, const struct vq_train_progress *p)
@@ -106,7 +109,7 @@ static enum vq_status begin(struct run *r, const struct plan *p)
     bool inside = false;
     while (mo.n_set < 8 && p->set[mo.n_set])
         mo.n_set++;
-    *r = (struct run){.counted.stop_at = r->counted.stop_at};
+    *r = (struct run){.counted = {.stop_at = r->counted.stop_at, .revived = NAN}};
     snprintf(r->folder, sizeof(r->folder), "%s/%s", root, p->out);
     if (p->from) {
         assert_ok(vq_model_open(&r->from, p->from, &mo, &err), &err);
@@ -328,6 +331,23 @@ static void test_going_on_is_as_not_stopping(void **state)
     cut_and_whole("optimizer=lion", false);
     cut_and_whole("optimizer=lion", true);
     cut_and_whole("optimizer=adafactor", false);
+    cut_and_whole("c_revive=0.95", false);
+}
+
+/* A code that no key falls on has lost 5 % of its count after six updates, and gets a new place; by
+ * default it stays where it is. */
+static void test_codes_are_revived(void **state)
+{
+    (void)state;
+    struct plan p = dropping("c_revive=0.95", "revived");
+    struct counted c = run_to(&p, VQ_OK, 0);
+    assert_true(c.revived >= 1 && c.revived <= 2 * 16 * 12);
+    p = dropping("c_revive=0.2", "not-yet");
+    c = run_to(&p, VQ_OK, 0);
+    assert_true(c.revived == 0);
+    p = dropping("optimizer=adamw", "never");
+    c = run_to(&p, VQ_OK, 0);
+    assert_true(isnan(c.revived));
 }
 
 static void test_seeds_differ(void **state)
@@ -597,6 +617,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_trajectories),
         cmocka_unit_test(test_going_on_is_as_not_stopping),
+        cmocka_unit_test(test_codes_are_revived),
         cmocka_unit_test(test_seeds_differ),
         cmocka_unit_test(test_other_data_and_parameters_alone),
         cmocka_unit_test(test_not_finite),
