@@ -35,6 +35,8 @@
     X(sample)                                                                                      \
     X(codebook)                                                                                    \
     X(code)                                                                                        \
+    X(codes)                                                                                       \
+    X(search)                                                                                      \
     X(cache)                                                                                       \
     X(attn)                                                                                        \
     X(export)                                                                                      \

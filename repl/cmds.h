@@ -35,7 +35,8 @@ struct sh_cmd {
     const struct sh_opt *opts; /* ends with SH_OPT_END; NULL for none */
     enum sh_rc (*run)(struct sh *sh, const struct sh_args *a);
     const char *aliases;     /* space-separated other names, or NULL */
-    const char *pos_choices; /* what SH_CHOICE positionals may be, space-separated, or NULL */
+    const char *pos_choices; /* what SH_CHOICE positionals may be, and words that may stand where
+                                SH_MODULES are expected; space-separated, or NULL */
 };
 
 size_t sh_cmd_count(void);

@@ -354,6 +354,7 @@ static void offer_kind(struct place *p, enum sh_kind kind, const char *choices)
         break;
     case SH_MODULES:
     case SH_MODULE:
+        offer_choices(p, choices);
         offer_modules(p, kind == SH_MODULES);
         break;
     case SH_TENSOR:

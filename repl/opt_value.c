@@ -195,6 +195,8 @@ static enum sh_rc parse_modules(const struct job *j, bool single)
     struct sh_model *m = sh_model_current(j->sh);
     struct vq_err err;
     size_t bad = 0;
+    if (!j->o && j->cmd->pos_choices && sh_in_choices(j->cmd->pos_choices, j->text))
+        return SH_OK;
     if (!m)
         return sh_failf(j->sh, "no model is loaded: load PATH loads one");
     const struct vq_config *c = vq_model_config(m->model);

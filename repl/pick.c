@@ -4,18 +4,18 @@
 
 #include "core/base/mem.h"
 
-enum sh_rc sh_heads_pick(struct sh *sh, const struct sh_args *a, const struct sh_model *m,
-                         struct sh_heads *out)
+/* Every entry with its heads named; all modules for none. */
+static enum sh_rc expand(struct sh *sh, const struct sh_model *m, const struct sh_mod *mods,
+                         size_t n, struct sh_heads *out)
 {
     const struct vq_config *c = vq_model_config(m->model);
-    const struct sh_value *given = sh_arg_count(a) ? sh_arg_value(a, 0) : NULL;
-    size_t modules = vq_config_modules(c), H = (size_t)c->n_head;
-    size_t n = given ? given->n_mod : modules;
+    size_t H = (size_t)c->n_head;
+    n = mods ? n : vq_config_modules(c);
     *out = (struct sh_heads){.v = vq_alloc(n * H, sizeof(*out->v))};
     if (!out->v)
         return sh_failf(sh, "out of memory");
     for (size_t i = 0; i < n; i++) {
-        struct sh_mod one = given ? given->mods[i] : (struct sh_mod){(int)i, -1};
+        struct sh_mod one = mods ? mods[i] : (struct sh_mod){(int)i, -1};
         if (one.head >= 0) {
             out->v[out->n++] = one;
             continue;
@@ -24,6 +24,39 @@ enum sh_rc sh_heads_pick(struct sh *sh, const struct sh_args *a, const struct sh
             out->v[out->n++] = (struct sh_mod){one.module, (int)h};
     }
     return SH_OK;
+}
+
+enum sh_rc sh_heads_pick(struct sh *sh, const struct sh_args *a, const struct sh_model *m,
+                         struct sh_heads *out)
+{
+    const struct sh_value *given = sh_arg_count(a) ? sh_arg_value(a, 0) : NULL;
+    return expand(sh, m, given ? given->mods : NULL, given ? given->n_mod : 0, out);
+}
+
+enum sh_rc sh_heads_option(struct sh *sh, const struct sh_args *a, const char *option,
+                           const struct sh_model *m, struct sh_heads *out)
+{
+    const struct sh_value *given = sh_opt_value(a, option);
+    return expand(sh, m, given ? given->mods : NULL, given ? given->n_mod : 0, out);
+}
+
+enum sh_rc sh_heads_parse(struct sh *sh, const struct sh_model *m, const char *text, int word,
+                          struct sh_heads *out)
+{
+    const struct vq_config *c = vq_model_config(m->model);
+    struct vq_err err = {0};
+    struct sh_mod *mods;
+    size_t n, bad;
+    *out = (struct sh_heads){0};
+    enum vq_status status =
+        sh_modlist_parse(text, (int)c->n_layer, (int)c->n_head, &mods, &n, &bad, &err);
+    if (status == VQ_ENOMEM)
+        return sh_fail(sh, &err);
+    if (status != VQ_OK)
+        return sh_bad_arg_at(sh, word, bad, "%s", err.msg);
+    enum sh_rc rc = expand(sh, m, mods, n, out);
+    free(mods);
+    return rc;
 }
 
 void sh_heads_release(struct sh_heads *h)

@@ -17,6 +17,12 @@ struct sh_heads {
  * given. Reports its own errors. Release after SH_OK. */
 enum sh_rc sh_heads_pick(struct sh *sh, const struct sh_args *a, const struct sh_model *m,
                          struct sh_heads *out);
+/* Those of an option of kind SH_MODULES or SH_MODULE, or all when it is not given. */
+enum sh_rc sh_heads_option(struct sh *sh, const struct sh_args *a, const char *option,
+                           const struct sh_model *m, struct sh_heads *out);
+/* Those that `text`, word `word` of the command, lists. Reports its own errors. */
+enum sh_rc sh_heads_parse(struct sh *sh, const struct sh_model *m, const char *text, int word,
+                          struct sh_heads *out);
 void sh_heads_release(struct sh_heads *h);
 
 /* One module's codebook and counts, read from the checkpoint. */

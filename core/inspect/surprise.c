@@ -19,10 +19,12 @@ double vq_divergence(const float *p, const float *q, size_t N)
 {
     double sum = 0.0;
     for (size_t i = 0; i < N; i++) {
-        double w = exp((double)p[i]);
-        sum += w > 0.0 ? w * ((double)p[i] - (double)q[i]) : 0.0;
+        double w = exp((double)p[i]), d = (double)q[i] - (double)p[i];
+        /* Rows sum to 1, so q - p may be added to each term: then none is negative, and what
+         * rounding does to nearly equal rows does not drown the sum. */
+        sum += w > 0.0 ? w * (expm1(d) - d) : exp((double)q[i]);
     }
-    return sum > 0.0 ? sum : 0.0; /* rounding may fall just below */
+    return sum;
 }
 
 /* Whether element a comes before element b. */
