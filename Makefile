@@ -62,7 +62,7 @@ tool_bin := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(wildcard tests/t
 # One short line for each step; V=1 shows the commands.
 say = $(if $(V),,@printf '  %-4s%s\n' $(1) $@;)
 
-.PHONY: all run test check bench-store setup install uninstall clean help lint FORCE
+.PHONY: all build-all run test check bench-store setup install uninstall clean help lint FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -128,7 +128,9 @@ test: ## install what is missing, build, run all the tests
 	@./setup.sh build test
 	@$(MAKE) --no-print-directory check
 
-check: vqsh $(test_bin) $(pty_bin) $(tool_bin) ## the tests, installing nothing
+build-all: vqsh $(test_bin) $(pty_bin) $(tool_bin) ## the program and all of its tests
+
+check: build-all ## the tests, installing nothing
 	@CC=$(CC) BUILD=$(BUILD) T='$(T)' tests/run.sh
 
 bench-store: vqsh $(BUILD)/tests/tools/bench_store ## measure the run database at 10,000 runs

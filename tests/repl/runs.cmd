@@ -22,7 +22,6 @@ runs -n 2
 set format auto
 runs --status lost
 runs --limit -1
-runs a b
 run
 run -9
 run nothing
