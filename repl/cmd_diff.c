@@ -111,7 +111,7 @@ static bool keep_sample(void *ud, const struct vq_sample *s)
     const char *text = s->text ? s->text : s->path ? s->path : "";
     size_t len = s->text ? s->len : strlen(text);
     struct drawn *grown = vq_realloc(d->drawn, d->n_drawn + 1, sizeof(*grown));
-    char *copy = grown ? vq_strndup(text, len) : NULL;
+    char *copy = grown ? vq_copy_bytes(text, len) : NULL;
     d->drawn = grown ? grown : d->drawn;
     d->failed = d->failed || !copy;
     if (copy)

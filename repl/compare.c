@@ -32,7 +32,7 @@ static bool put(struct sh_compare *c, enum sh_compared of, const char *name,
                 const struct vq_value *v)
 {
     struct sh_compare_row *row = row_of(c, of, name);
-    char *copy = v->text ? vq_strndup(v->text, v->len) : NULL;
+    char *copy = v->text ? vq_copy_bytes(v->text, v->len) : NULL;
     c->failed = c->failed || !row || (v->text && !copy);
     if (c->failed) {
         free(copy);

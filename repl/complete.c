@@ -212,6 +212,8 @@ static void offer_tensors(struct place *p)
 static bool offer_run(void *ud, const struct vq_run_info *run)
 {
     offer(ud, run->id);
+    if (*run->name)
+        offer(ud, run->name);
     return true;
 }
 

@@ -236,7 +236,7 @@ static bool keep_sample(void *ud, const struct vq_sample *s)
     if (!grown)
         return false;
     d->v[d->n] = (struct kept){.s = *s,
-                               .text = s->text ? vq_strndup(s->text, s->len) : NULL,
+                               .text = s->text ? vq_copy_bytes(s->text, s->len) : NULL,
                                .path = s->path ? vq_strdup(s->path) : NULL};
     d->failed = (s->text && !d->v[d->n].text) || (s->path && !d->v[d->n].path);
     d->n++;

@@ -24,7 +24,7 @@ static void bind(struct vq_sql *q, struct vq_value value)
 
 void vq_sql_text(struct vq_sql *q, const char *text, size_t len)
 {
-    char *copy = vq_strndup(text, len);
+    char *copy = vq_copy_bytes(text, len);
     if (copy)
         bind(q, (struct vq_value){.kind = VQ_VALUE_TEXT, .text = copy, .len = len});
     else
@@ -123,7 +123,7 @@ static const struct vq_attr_row rows[] = {
     {"config.", NULL, VQ_ATTR_JSON, "r.config", NULL, NULL, NULL, NULL},
     {"settings.", "setting.", VQ_ATTR_JSON, "r.settings", NULL, NULL, NULL, NULL},
 };
-enum { N_ROWS = sizeof(rows) / sizeof(rows[0]) };
+enum { N_ROWS = sizeof(rows) / sizeof(rows[0]), RESULT_ROW = N_ROWS - 6, METRIC_ROW };
 
 /* A bare key. A result that is NaN has no value, but a kind, and is not replaced by the metric. */
 static const struct vq_attr_row bare = {"",
@@ -167,21 +167,23 @@ static size_t family(const char *name, const char *text, size_t len)
     return n && name[n - 1] == '.' && len > n && memcmp(name, text, n) == 0 ? n : 0;
 }
 
-/* Whether some run has a result or metric of that name. */
-static enum vq_status known_key(struct vq_store *store, const char *key, size_t len, bool *known,
-                                struct vq_err *err)
+/* Whether some run has a result of that name, and a metric. */
+static enum vq_status known_key(struct vq_store *store, const char *key, size_t len, bool *result,
+                                bool *metric, struct vq_err *err)
 {
     struct vq_stmt *s;
-    *known = false;
+    bool row = false;
+    *result = *metric = false;
     enum vq_status status = vq_store_stmt(store,
-                                          "SELECT 1 WHERE EXISTS(SELECT 1 FROM results"
-                                          " WHERE key = ?1) OR EXISTS(SELECT 1 FROM metric_names"
-                                          " WHERE name = ?1)",
+                                          "SELECT EXISTS(SELECT 1 FROM results WHERE key = ?1),"
+                                          " EXISTS(SELECT 1 FROM metric_names WHERE name = ?1)",
                                           &s, err);
     if (status != VQ_OK)
         return status;
     vq_stmt_bytes(s, 1, key, len);
-    status = vq_stmt_step(s, known, err);
+    status = vq_stmt_step(s, &row, err);
+    *result = status == VQ_OK && vq_column_int(s, 0) != 0;
+    *metric = status == VQ_OK && vq_column_int(s, 1) != 0;
     vq_store_stmt_done(store, s);
     return status;
 }
@@ -256,7 +258,7 @@ enum vq_status vq_attr_find(struct vq_store *store, const char *name, size_t len
             return vq_fail(err, VQ_EINVAL, "a key of %s cannot hold a '\"'", rows[i].name);
         return VQ_OK;
     }
-    bool known = false;
+    bool known = false, result, metric;
     for (size_t i = 0; i < sizeof(standard) / sizeof(standard[0]) && !known; i++) {
         known = same(standard[i].name, name, len);
         if (known && standard[i].key) {
@@ -264,10 +266,14 @@ enum vq_status vq_attr_find(struct vq_store *store, const char *name, size_t len
             len = strlen(name);
         }
     }
-    enum vq_status status = known ? VQ_OK : known_key(store, name, len, &known, err);
-    if (status == VQ_OK && !known)
+    enum vq_status status = known_key(store, name, len, &result, &metric, err);
+    if (status == VQ_OK && !known && !result && !metric)
         return no_such(store, name, len, err);
-    *out = (struct vq_attr){bare.kind, &bare, name, len};
+    /* Where no run has one of the two, looking for it in each would be in vain. */
+    const struct vq_attr_row *row = result && metric ? &bare
+                                    : metric         ? &rows[METRIC_ROW]
+                                                     : &rows[RESULT_ROW];
+    *out = (struct vq_attr){row->kind, row, name, len};
     return status;
 }
 

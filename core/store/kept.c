@@ -1,7 +1,22 @@
 /*
- * Statements that are used again and again: preparing one takes longer than running it.
+ * What is kept: statements that are used again and again (preparing one takes longer than running
+ * it), and values beyond the row they came from.
  */
+#include <string.h>
+
+#include "core/base/mem.h"
 #include "core/store/internal.h"
+
+char *vq_copy_bytes(const char *s, size_t n)
+{
+    size_t size;
+    char *copy = vq_add_ok(n, 1, &size) ? vq_alloc(size, 1) : NULL;
+    if (!copy)
+        return NULL;
+    memcpy(copy, s, n);
+    copy[n] = '\0';
+    return copy;
+}
 
 enum vq_status vq_store_stmt(struct vq_store *store, const char *sql, struct vq_stmt **out,
                              struct vq_err *err)

@@ -114,10 +114,12 @@ static enum vq_status prepare(struct listing *g, struct vq_stmt **s)
     return status;
 }
 
+/* *n is how many were given; *all whether there are no more than those. */
 static enum vq_status give_rows(struct listing *g, struct vq_stmt *s, vq_listing_row row, void *ud,
-                                const struct vq_cancel *cancel)
+                                size_t *n, bool *all, const struct vq_cancel *cancel)
 {
     bool more = false;
+    *n = 0;
     enum vq_status status;
     struct vq_value *values = vq_calloc(g->l->n_columns + 1, sizeof(*values));
     if (!values)
@@ -129,6 +131,7 @@ static enum vq_status give_rows(struct listing *g, struct vq_stmt *s, vq_listing
             if (strcmp(kind, "nan") == 0)
                 values[i] = (struct vq_value){.kind = VQ_VALUE_REAL, .d = vq_real_of(s, kind, 0)};
         }
+        ++*n;
         if (!row(ud, vq_column_text(s, 0), values))
             break;
         if (vq_cancelled(cancel)) {
@@ -136,6 +139,7 @@ static enum vq_status give_rows(struct listing *g, struct vq_stmt *s, vq_listing
             break;
         }
     }
+    *all = !more && (g->l->limit == 0 || *n < g->l->limit);
     free(values);
     return status;
 }
@@ -147,6 +151,8 @@ enum vq_status vq_store_list(struct vq_store *store, const struct vq_listing *li
 {
     struct listing g = {.store = store, .l = listing, .err = err};
     struct vq_stmt *s = NULL;
+    size_t n = 0;
+    bool all = false;
     g.now = listing->now > 0 ? listing->now : vq_store_now();
     /* One read transaction, so that "n of N" is true. */
     enum vq_status status = vq_db_exec(store->db, "SAVEPOINT listing", err);
@@ -156,10 +162,12 @@ enum vq_status vq_store_list(struct vq_store *store, const struct vq_listing *li
     status = find_columns(&g);
     if (status == VQ_OK)
         status = prepare(&g, &s);
-    if (status == VQ_OK && total)
-        status = count(&g, total);
     if (status == VQ_OK)
-        status = give_rows(&g, s, row, ud, cancel);
+        status = give_rows(&g, s, row, ud, &n, &all, cancel);
+    if (total)
+        *total = n;
+    if (status == VQ_OK && total && !all)
+        status = count(&g, total);
     vq_stmt_free(s);
     vq_db_cancel(store->db, NULL);
     vq_db_exec(store->db, "RELEASE listing", NULL);

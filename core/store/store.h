@@ -231,9 +231,9 @@ struct vq_listing_place {
  * a JSON object that is true or false an INT, what a run does not have is NULL. */
 typedef bool (*vq_listing_row)(void *ud, const char *id, const struct vq_value *values);
 
-/* *total (may be NULL) is how many runs there are without the limit, set before the first row.
- * VQ_EINVAL and VQ_ENOTFOUND say in *place (may be NULL) what is wrong where. `cancel` is polled
- * as in vq_store_query(). */
+/* *total (may be NULL) becomes how many runs there are without the limit. VQ_EINVAL and
+ * VQ_ENOTFOUND say in *place (may be NULL) what is wrong where. `cancel` is polled as in
+ * vq_store_query(). */
 enum vq_status vq_store_list(struct vq_store *store, const struct vq_listing *listing,
                              vq_listing_row row, void *ud, size_t *total,
                              struct vq_listing_place *place, const struct vq_cancel *cancel,

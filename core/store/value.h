@@ -28,4 +28,8 @@ struct vq_value {
     size_t len;
 };
 
+/* A copy of n bytes, whatever they are, and a NUL after them; the caller frees it. NULL when out of
+ * memory. */
+char *vq_copy_bytes(const char *s, size_t n);
+
 #endif

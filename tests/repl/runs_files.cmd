@@ -21,7 +21,7 @@ import bad.csv
 !printf 'id,command,status,started_at\n1zzzzzzzzz,x,done,1\n' > bad.csv
 import bad.csv
 # The same in another database: exports of both are equal, byte by byte.
-!"$OLDPWD/vqsh" --db other.db -c 'import runs.csv; import tests/data/store/book-metrics.csv; import samples.jsonl; export runs runs2.csv; export samples samples2.jsonl; tag base there' > log
+!"$OLDPWD/vqsh" --db other.db --quiet -c 'import runs.csv; import tests/data/store/book-metrics.csv; import samples.jsonl; export runs runs2.csv; export samples samples2.jsonl; tag base there' > log
 !cmp runs.csv runs2.csv && cmp samples.jsonl samples2.jsonl && echo equal
 rm wide
 merge other.db
@@ -29,7 +29,8 @@ merge other.db
 run base
 merge nosuch.db
 merge home/.local/share/vqsh/runs.db
-merge tests/data/store/format1.db
+!cp tests/data/store/format1.db old.db
+merge old.db
 # For reading alone.
 set read-only on
 tag base x

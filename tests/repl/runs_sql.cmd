@@ -26,5 +26,5 @@ help sql
 complete "sql SELECT min_"
 complete "sql SELECT v_best.m"
 complete "runs status=f"
-complete "runs --columns name,settings.o"
+complete "runs --columns name,sett"
 complete "diff ba"
