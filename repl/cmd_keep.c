@@ -218,7 +218,7 @@ static const struct sh_opt note_opts[] = {
      .kind = SH_INT,
      .min = 1,
      .max = 1e9,
-     .help = "change this note, counted from 1, instead of adding one; no text deletes it"},
+     .help = "change this note"},
     SH_OPT_END};
 static const char *const note_examples[] = {"note -1 \"the first that beats the baseline\"",
                                             "note -1 --number 1 \"no, the second\"", NULL};
