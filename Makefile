@@ -62,7 +62,7 @@ tool_bin := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(wildcard tests/t
 # One short line for each step; V=1 shows the commands.
 say = $(if $(V),,@printf '  %-4s%s\n' $(1) $@;)
 
-.PHONY: all build-all run test check bench-store setup install uninstall clean help lint FORCE
+.PHONY: all build-all run train-demo test check bench-store setup install uninstall clean help lint FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -123,6 +123,10 @@ setup:
 run: setup ## install what is missing, build, open the shell on a shipped model
 	@$(MAKE) --no-print-directory all
 	@samples/run.sh
+
+train-demo: vqsh ## train a tiny model on Shakespeare in two minutes and let it write
+	@mkdir -p build
+	./vqsh --db build/train-demo.db --format table samples/train-demo.vqsh
 
 test: ## install what is missing, build, run all the tests
 	@./setup.sh build test

@@ -94,16 +94,57 @@ static enum vq_status follow_source(struct training *t, struct vq_err *err)
     return VQ_OK;
 }
 
+static enum vq_status open_data(struct training *t, const char *spec, enum vq_split split,
+                                struct vq_batches *out, struct vq_err *err)
+{
+    const struct vq_config *c = &t->settings.v;
+    const struct vq_data_options o = {.vocab = t->vocab,
+                                      .split = split,
+                                      .batch = (size_t)c->global_batch_size,
+                                      .sequence_len = (size_t)c->sequence_len,
+                                      .shuffled = split == VQ_TRAIN,
+                                      .seed = t->seed,
+                                      .pool = sh_pool(t->sh, err),
+                                      .cancel = sh_cancel(t->sh)};
+    struct vq_data *data;
+    if (!o.pool)
+        return err->code;
+    enum vq_status status = vq_batches_data(out, spec, &o, &data, err);
+    if (status != VQ_OK)
+        return status;
+    struct vq_data_info info = vq_data_info(data);
+    char size[32];
+    sh_note(t->sh, "%s: %s of %s, %" PRIu64 " %s, %s", vq_split_name(split), info.kind, info.path,
+            info.documents, info.documents == 1 ? "document" : "documents",
+            sh_bytes_text(info.bytes, size, sizeof(size)));
+    return VQ_OK;
+}
+
+static bool is_npy(const char *path)
+{
+    size_t n = strlen(path);
+    return n > 4 && !strcmp(path + n - 4, ".npy");
+}
+
+/* Validation: what --valid names, or that split of the data. */
+static enum vq_status open_validation(struct training *t, struct vq_err *err)
+{
+    const char *given = sh_opt_text(t->args, "valid"), *data = sh_opt_text(t->args, "data");
+    if (!sh_opt_int(t->args, "valid-every"))
+        return VQ_OK;
+    if (given && is_npy(given))
+        return vq_batches_tokens(&t->valid, given, t->settings.v.n_vocab, err);
+    return open_data(t, given ? given : data, VQ_VALIDATION, &t->valid, err);
+}
+
 static enum vq_status open_source(struct training *t, struct vq_err *err)
 {
-    int64_t n_vocab = t->settings.v.n_vocab;
-    enum vq_status status =
-        vq_batches_tokens(&t->source, sh_opt_text(t->args, "tokens"), n_vocab, err);
-    if (status == VQ_OK)
-        status = follow_source(t, err);
-    if (status == VQ_OK && sh_opt_given(t->args, "valid"))
-        status = vq_batches_tokens(&t->valid, sh_opt_text(t->args, "valid"), n_vocab, err);
-    return status;
+    enum vq_status status;
+    if (sh_opt_given(t->args, "data"))
+        return open_data(t, sh_opt_text(t->args, "data"), VQ_TRAIN, &t->source, err);
+    status =
+        vq_batches_tokens(&t->source, sh_opt_text(t->args, "tokens"), t->settings.v.n_vocab, err);
+    return status == VQ_OK ? follow_source(t, err) : status;
 }
 
 static enum vq_status count_token_bytes(struct training *t, struct vq_err *err)
@@ -334,9 +375,9 @@ static enum sh_rc check_options(struct sh *sh, const struct sh_args *a)
 {
     if (!sh_opt_given(a, "out"))
         return sh_bad_arg(sh, 0, "where should checkpoints go? give --out FOLDER");
-    if (!sh_opt_given(a, "tokens"))
-        return sh_bad_arg(sh, 0, "what should be learned? give --tokens F.npy");
-    if (sh_opt_int(a, "valid-every") && !sh_opt_given(a, "valid"))
+    if (sh_opt_given(a, "tokens") == sh_opt_given(a, "data"))
+        return sh_bad_arg(sh, 0, "what should be learned? give --data PATH or --tokens F.npy");
+    if (sh_opt_int(a, "valid-every") && !sh_opt_given(a, "valid") && !sh_opt_given(a, "data"))
         return sh_bad_arg(sh, sh_opt_word(a, "valid-every"), "validation of what? give --valid");
     return SH_OK;
 }
@@ -349,12 +390,17 @@ static enum sh_rc run_train(struct sh *sh, const struct sh_args *a)
     if (rc != SH_OK)
         return rc;
     enum vq_status status = settle(&t, &err);
-    if (status == VQ_OK)
-        status = open_source(&t, &err);
+    if (status == VQ_OK && sh_opt_given(a, "data"))
+        status = vq_trainer_check(&t.settings.v, &err);
     if (status == VQ_OK)
         status = count_token_bytes(&t, &err);
     if (status == VQ_OK) {
         choose_seed(&t);
+        status = open_source(&t, &err);
+    }
+    if (status == VQ_OK)
+        status = open_validation(&t, &err);
+    if (status == VQ_OK) {
         begin_run(&t);
         status = make_trainer(&t, &err);
     }
@@ -374,6 +420,11 @@ static const struct sh_opt train_opts[] = {
     {.name = "params-only",
      .kind = SH_FLAG,
      .help = "take parameters alone from it: step, optimiser and data begin anew"},
+    {.name = "data",
+     .letter = 'd',
+     .kind = SH_PATH,
+     .value = "PATH",
+     .help = "data set: a file, a folder, or KIND:PATH"},
     {.name = "tokens",
      .kind = SH_PATH,
      .value = "F.npy",
@@ -402,7 +453,10 @@ static const struct sh_opt train_opts[] = {
      .min = 0,
      .max = 1e6,
      .help = "keep the best K by validation and the newest (0: all)"},
-    {.name = "valid", .kind = SH_PATH, .value = "PATH", .help = "validation data"},
+    {.name = "valid",
+     .kind = SH_PATH,
+     .value = "PATH",
+     .help = "validation data (default: that split of --data)"},
     {.name = "valid-every",
      .kind = SH_INT,
      .def = "0",
@@ -430,11 +484,13 @@ static const struct sh_opt train_opts[] = {
      .kind = SH_FLAG,
      .help = "remove checkpoints in FOLDER that are further on than the start"},
     SH_OPT_END};
-static const char *const train_examples[] = {NULL};
+static const char *const train_examples[] = {
+    "train --out runs/tiny --preset text-tiny --data README.md --set global_batch_size=1 --steps 2",
+    "train --out runs/tiny --from runs/tiny --data README.md --steps 1", NULL};
 const struct sh_cmd cmd_train = {
     .name = "train",
     .group = "train",
-    .args = "--out FOLDER --tokens F.npy",
+    .args = "--out FOLDER --data PATH | --tokens F.npy",
     .summary = "train a model, or go on training one",
     .detail =
         "A new model takes its configuration from --preset, --config and --set. --from goes on "

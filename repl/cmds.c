@@ -32,6 +32,7 @@
     X(score)                                                                                       \
     X(next)                                                                                        \
     X(verify)                                                                                      \
+    X(eval)                                                                                        \
     X(sample)                                                                                      \
     X(codebook)                                                                                    \
     X(code)                                                                                        \

@@ -242,18 +242,25 @@ static void save_last_good(struct loop *l, bool intact, struct vq_err *err)
                       why.msg);
 }
 
+/* Whether the update to come is one whose codebooks are measured; the first and the last are. */
+static bool measures(const struct loop *l)
+{
+    int64_t next = l->t->step + 1, every = l->o->metrics_every;
+    return every && (l->out->updates == 0 || next == l->end || next % every == 0);
+}
+
 static enum vq_status update(struct loop *l, struct vq_err *err)
 {
     const struct vq_config *c = &l->t->settings.v;
     struct vq_trainer_report r;
-    bool intact, measured = l->o->metrics_every && (l->t->step + 1) % l->o->metrics_every == 0;
+    bool intact;
     enum vq_status st = fetch(l, err);
     if (st)
         return st;
     const int32_t *targets = l->targets + l->t->state->position;
     uint64_t bytes = count_bytes(l, targets);
     double start = now();
-    st = vq_trainer_step(l->t, targets, (size_t)c->sequence_len, measured, &r, &intact, err);
+    st = vq_trainer_step(l->t, targets, (size_t)c->sequence_len, measures(l), &r, &intact, err);
     if (st == VQ_ENUM)
         save_last_good(l, intact, err);
     if (st)

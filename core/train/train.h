@@ -34,7 +34,8 @@ struct vq_train_options {
     int64_t valid_every;   /* updates between validations, each of which is saved; 0: none */
     uint64_t valid_tokens; /* of each validation, about; 0: all there are */
     size_t keep;           /* as in kept.h */
-    int64_t metrics_every; /* updates between the quantiser's metrics; 0: never */
+    int64_t metrics_every; /* updates between the quantiser's metrics, which the first and the last
+                              have too; 0: never */
     const uint16_t *token_bytes; /* [n_vocab] bytes that an id stands for; NULL: none do */
     const char *place;           /* where in the source to begin, JSON; NULL: at its beginning */
     const struct vq_cancel *cancel;
