@@ -3,7 +3,7 @@
 # again after what change, separate trees for variants, install, clean, help.
 # shellcheck source-path=SCRIPTDIR/..
 . tests/lib.sh
-unset MAKEFLAGS MAKELEVEL MFLAGS MAKEOVERRIDES
+unset MAKEFLAGS MAKELEVEL MFLAGS MAKEOVERRIDES CC CXX SAN BLAS READLINE OPT WERROR T BUILD
 mkdir tree bin
 for f in core viz repl Makefile packages.txt samples setup.sh; do
     [ ! -e "$root/$f" ] || cp -R "$root/$f" tree/

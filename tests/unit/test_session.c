@@ -441,6 +441,7 @@ static void test_fork(void **state)
     assert_int_equal(vq_session_fork(&batch, s, 3, &err), VQ_OK);
     same_logits(s, copy);
     continue_both(f, s, copy);
+    vq_session_free(copy);
     assert_int_equal(vq_session_position(batch), 40);
     assert_int_equal(vq_session_fork(&copy, batch, 2, &err), VQ_EINVAL);
     assert_null(copy);
