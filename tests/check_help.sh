@@ -3,9 +3,7 @@
 # model and exits 0; so does every script in samples/; README's list is the program's.
 # shellcheck source-path=SCRIPTDIR/..
 . tests/lib.sh
-for f in README.md ARCHITECTURE.md; do
-    [ ! -f "$root/$f" ] || ln -s "$root/$f" .
-done
+head -c 1500 "$root/README.md" > README.md # what examples read: a text of the user's own
 
 want 0 vqsh --format json -c help
 "$tools/json_pick" name < out > names
@@ -45,8 +43,8 @@ while read -r name; do
 done < names
 [ "$(wc -l < names)" -ge 30 ] || fail "help lists $(wc -l < names) commands only"
 
-if [ -f README.md ] && grep -q '^| command | does |' README.md; then
-    grep '^| `' README.md | grep -F -x -v -f - markdown | sed 1,2d > missing
+if grep -q '^| command | does |' "$root/README.md"; then
+    grep '^| `' "$root/README.md" | grep -F -x -v -f - markdown | sed 1,2d > missing
     [ ! -s missing ] || fail "not in README.md as the program has it: $(cat missing)"
 fi
 
