@@ -2,9 +2,11 @@
  * The command bench: what this machine gives, beside what it could give. A bench is a function that
  * adds rows to the listing, and a row of the table below.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/kernels/matmul.h"
 #include "core/train/bench.h"
 #include "repl/cmds.h"
 #include "repl/out.h"
@@ -32,6 +34,13 @@ static void small_batch(struct vq_settings *s)
     s->v.global_batch_size = s->v.update_len < 2048 ? 2048 / s->v.update_len : 1;
 }
 
+static void record(struct sh *sh, const char *dtype, const char *what, double value)
+{
+    char key[64];
+    snprintf(key, sizeof(key), "train %s %s", dtype, what);
+    sh_run_result_f64(sh, key, value);
+}
+
 static void add_train_row(struct sh *sh, const struct vq_settings *s,
                           const struct vq_train_bench *b)
 {
@@ -51,10 +60,10 @@ static void add_train_row(struct sh *sh, const struct vq_settings *s,
     sh_f64(sh, "limit_gflops", b->sgemm * 1e-9);
     sh_str(sh, "backend", b->backend);
     sh_str(sh, "run", sh_run_id(sh));
-    sh_run_result_f64(sh, "tokens_per_second", rate);
-    sh_run_result_f64(sh, "gflops", done * 1e-9);
-    sh_run_result_f64(sh, "limit_gflops", b->sgemm * 1e-9);
-    sh_run_result_f64(sh, "fraction", done / b->sgemm);
+    record(sh, s->v.dtype, "tokens_per_second", rate);
+    record(sh, s->v.dtype, "gflops", done * 1e-9);
+    record(sh, s->v.dtype, "limit_gflops", b->sgemm * 1e-9);
+    record(sh, s->v.dtype, "fraction", done / b->sgemm);
     sh_note(sh,
             "%.4g GFLOP in an update of %llu tokens, %.0f %% of them done again; %.3f s, the "
             "fastest %.3f s",
@@ -62,13 +71,32 @@ static void add_train_row(struct sh *sh, const struct vq_settings *s,
             100.0 * b->again / b->flops, b->seconds / (double)b->updates, b->fastest);
 }
 
+/* One row: whole updates with one dtype. */
+static enum vq_status measure_training(struct sh *sh, const struct sh_args *a,
+                                       const struct vq_settings *s, struct vq_err *err)
+{
+    struct vq_trainer_options o;
+    struct vq_train_bench b;
+    struct vq_trainer *t = NULL;
+    enum vq_status status = sh_trainer_options(sh, a, &s->v, &o, err);
+    if (status == VQ_OK)
+        status = vq_trainer_new(&t, s, &o, 1, err);
+    if (status == VQ_OK) {
+        sh_progress(sh, "training %s in %s on random tokens", s->preset, s->v.dtype);
+        status = vq_train_bench_run(&b, t, sh_opt_int(a, "updates"), sh_opt_real(a, "seconds"),
+                                    sh_cancel(sh), err);
+        sh_progress_clear(sh);
+    }
+    vq_trainer_free(t);
+    if (status == VQ_OK)
+        add_train_row(sh, s, &b);
+    return status;
+}
+
 static enum vq_status bench_train(struct sh *sh, const struct sh_args *a, struct vq_err *err)
 {
     struct vq_settings s;
     struct vq_model_options from;
-    struct vq_trainer_options o;
-    struct vq_train_bench b;
-    struct vq_trainer *t = NULL;
     const char **set;
     enum vq_status status = sh_config_options(a, &from, &set, err);
     if (status != VQ_OK)
@@ -80,19 +108,12 @@ static enum vq_status bench_train(struct sh *sh, const struct sh_args *a, struct
     if (status != VQ_OK)
         return status;
     small_batch(&s);
-    status = sh_trainer_options(sh, a, &s.v, &o, err);
-    if (status == VQ_OK)
-        status = vq_trainer_new(&t, &s, &o, 1, err);
-    if (status == VQ_OK) {
-        sh_progress(sh, "training %s on random tokens", s.preset);
-        status = vq_train_bench_run(&b, t, sh_opt_int(a, "updates"), sh_opt_real(a, "seconds"),
-                                    sh_cancel(sh), err);
-        sh_progress_clear(sh);
-    }
-    vq_trainer_free(t);
-    if (status == VQ_OK)
-        add_train_row(sh, &s, &b);
-    return status;
+    status = measure_training(sh, a, &s, err);
+    bool both = s.origin[vq_config_field_find("dtype")] != VQ_FROM_USER && vq_matmul_has_bf16();
+    if (status != VQ_OK || !both)
+        return status;
+    snprintf(s.v.dtype, sizeof(s.v.dtype), "bfloat16");
+    return measure_training(sh, a, &s, err);
 }
 
 /* ---- the command ---- */
@@ -141,8 +162,10 @@ const struct sh_cmd cmd_bench = {
         "one pass of some 2048 tokens unless global_batch_size is set). gflops counts the matrix "
         "products that were done, those done again to save memory included; limit_gflops is the "
         "rate of plain float32 products on the same threads, measured before and after; fraction "
-        "is their ratio, limit_tokens_per_second the speed at which it would be 1. Recorded as a "
-        "run.",
+        "is their ratio, limit_tokens_per_second the speed at which it would be 1. With float32 "
+        "and, "
+        "where the processor has instructions for it, with bfloat16 (--set dtype= takes one). "
+        "Recorded as a run.",
     .examples = bench_examples,
     .max_args = 1,
     .kinds = {SH_CHOICE},
