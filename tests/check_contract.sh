@@ -45,7 +45,7 @@ plot cache --out p.png => object path width height
 plot attn --out p.png => object path width height
 plot next --out p.png => object path width height
 codebook => array module head codes used dead entropy perplexity count_min count_mean count_max norm_mean sim_max dist_min rel_err_mean
-codebook --over samples/README.md => array module head codes used dead entropy perplexity rel_err_mean
+codebook --over tests/data/prose.txt => array module head codes used dead entropy perplexity rel_err_mean
 codebook 0.1 --pairs 2 => array module head a b dist sim
 state load s.safetensors => object model position batch bytes
 state use here => object model position batch bytes
@@ -82,7 +82,7 @@ END
 }
 
 golden=tests/data/golden
-session $model '--file samples/heldout.txt' '--file samples/README.md' '--length 32'
+session $model '--file samples/heldout.txt' '--file tests/data/prose.txt' '--length 32'
 session $golden/tied/model.safetensors "--tokens $golden/tied/inputs.npy" \
     "--tokens $golden/tied/targets.npy" "--tokens $golden/tied/inputs.npy"
 session $golden/heads3/model.safetensors "--tokens $golden/heads3/inputs.npy" \

@@ -15,7 +15,7 @@ attn
 attn 0
 attn all
 attn 0.1 0.2
-feed --file samples/README.md --no-eos
+feed --file tests/data/prose.txt --no-eos
 attn 1.1 --top 4
 # A loaded state keeps keys and values, not queries.
 state save s.safetensors

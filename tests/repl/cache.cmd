@@ -1,7 +1,7 @@
 #! --keep-going
 load samples/models/text-small.safetensors --as small
 cache 0.1
-feed --file samples/README.md
+feed --file tests/data/prose.txt
 cache
 cache 1.2
 cache --codes --window

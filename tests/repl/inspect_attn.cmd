@@ -2,7 +2,7 @@
 load samples/models/text-small.safetensors --as small
 attn --mass
 attn --mass --text "Call me Ishmael."
-feed --file samples/README.md
+feed --file tests/data/prose.txt
 attn 1.1 --per-token --top 4
 attn 0.1 --per-token --pos 600 --top 3
 attn 0.1 --per-token --out w.npy

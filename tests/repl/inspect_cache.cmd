@@ -1,7 +1,7 @@
 #! --keep-going
 load samples/models/text-small.safetensors --as small
 cache drop 1
-feed --file samples/README.md
+feed --file tests/data/prose.txt
 cache 0.1 --members --top 2
 cache --out counts.npy
 state fork here

@@ -10,7 +10,7 @@ codes "ab" --modules 0.1,2.2
 codes --text "ab" --out codes.npy
 codes --text "ab" --errors --modules 0.1
 search e
-feed --file samples/README.md
+feed --file tests/data/prose.txt
 codebook 0.1 --lorenz --seen
 codebook 0.1 --dead --seen
 search e --top 1

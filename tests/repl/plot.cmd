@@ -5,7 +5,7 @@ plot usage 0.1 --sorted --log --out a.png --width 400 --height 300
 plot similarity 1.1 --out a.png --order code --colormap gray
 plot next --out a.png
 plot attn --out a.png
-feed --file samples/README.md
+feed --file tests/data/prose.txt
 plot cache --out a.png
 plot cache 2 --log --out a.png
 plot attn 2.1 --out a.png

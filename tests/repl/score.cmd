@@ -4,7 +4,7 @@ score --text "It was a dark and stormy night."
 score --text "dark" --per-token
 score --tokens tests/data/golden/enwik8/targets.npy --logprobs l.npy
 !head -c 80 l.npy | tr -d '\0\n' | cut -c 7-
-score --file samples/README.md
+score --file tests/data/prose.txt
 score
 score --text ""
 score --file nothing
