@@ -61,6 +61,16 @@ save checkpoint_1 --as flax => object path bytes
 runs => array id started seconds status command command_line model seed results
 run -1 => object id status command command_line model model_sha256 seed threads version host started ended results samples metrics
 sql "SELECT command, seed FROM runs" => array command seed
+diff -2 -1 => array attribute a b
+tag -1 best => object id tags
+note -1 "so far" => object id notes
+replay -1 => object run replay bit_equal
+rm -1 => object removed
+undo => object restored
+eval --data samples/heldout.txt --split train --limit 600 --length 64 => object split tokens words nats_per_token bits_per_byte perplexity word_perplexity tokens_per_second
+codes --text ab => array position id token
+search e --over tests/data/prose.txt => array module head code count
+bench train --preset text-tiny --updates 1 --seconds 0 => array path tokens tokens_per_second gbytes_per_second gflops limit_tokens_per_second fraction
 set => array name value default help
 set timing off => object name value
 show seed => object name value default help
@@ -73,7 +83,7 @@ output x.json => nothing
 output => nothing
 unload => object name
 END
-    [ "${5:-}" != ids ] || sed -i -E '/^(de)?tokenize|--text|--over/d' spec
+    [ "${5:-}" != ids ] || sed -i -E '/^(de)?tokenize|--text|--over|^eval/d' spec
     sed -n 's/ => .*//p' spec > commands
     want 0 vqsh --db c.db --format json commands || return
     "$tools/json_check" spec < out > faults || fail "$1: $(cut -c1-300 faults)"
