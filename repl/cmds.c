@@ -40,6 +40,12 @@
     X(search)                                                                                      \
     X(cache)                                                                                       \
     X(attn)                                                                                        \
+    X(stream)                                                                                      \
+    X(lens)                                                                                        \
+    X(attribute)                                                                                   \
+    X(surprise)                                                                                    \
+    X(compare)                                                                                     \
+    X(check)                                                                                       \
     X(export)                                                                                      \
     X(plot)                                                                                        \
     X(train)                                                                                       \

@@ -177,11 +177,13 @@ static void look_at_numbers(struct vq_auditing *g, struct vq_audit_tensor *t)
 {
     if (t->chunks == 1) /* the pieces of others were looked at when they were joined */
         vq_audit_numbers(g, t, t);
+    uint64_t n = vq_dtype_size(t->dtype) ? t->bytes / vq_dtype_size(t->dtype) : 0;
     if (t->nan)
-        vq_audit_add(g, VQ_AUDIT_NAN, t->begin, "%s: %" PRIu64 " numbers are NaN", t->name, t->nan);
+        vq_audit_add(g, VQ_AUDIT_NAN, t->begin, "%s: %" PRIu64 " of %" PRIu64 " are NaN", t->name,
+                     t->nan, n);
     if (t->inf)
-        vq_audit_add(g, VQ_AUDIT_INF, t->begin, "%s: %" PRIu64 " numbers are infinite", t->name,
-                     t->inf);
+        vq_audit_add(g, VQ_AUDIT_INF, t->begin, "%s: %" PRIu64 " of %" PRIu64 " are infinite",
+                     t->name, t->inf, n);
     if (t->dead)
         vq_audit_add(g, VQ_AUDIT_DEAD, t->begin, "%s: %" PRIu64 " of %" PRIu64 " codes are dead",
                      t->name, t->dead, t->codes);

@@ -321,10 +321,10 @@ static void visit_map(struct walk *w, uint64_t pairs)
         if (w->stop)
             return;
         struct key key = {(const char *)w->g->data + at, (size_t)h.n};
-        if (i > 0)
+        chunked = chunked || is(&key, CHUNKED);
+        if (i > 0 && !chunked) /* their writer sorts all maps but these */
             check_keys(w, &last, &key);
         last = key;
-        chunked = chunked || is(&key, CHUNKED);
         if (chunked && is(&key, "shape"))
             visit_chunked_shape(w);
         else
