@@ -6,6 +6,8 @@
 #include "core/base/mem.h"
 #include "repl/out.h"
 
+enum { LAST = 256 }; /* queries of a map */
+
 /* A whole number at *p, which then stands behind it. */
 static bool read_position(const char **p, int64_t *out)
 {
@@ -41,6 +43,10 @@ static enum sh_rc pick_span(struct sh_attn_run *r, const struct sh_args *a, cons
     r->to = n - 1;
     if (!span)
         return SH_OK;
+    if (strcmp(span, SH_SPAN_LAST) == 0) {
+        r->from = n > LAST ? n - LAST : 0;
+        return SH_OK;
+    }
     if (*span && !sh_span_parse(span, n, &r->from, &r->to))
         return sh_bad_arg(r->sh, sh_opt_word(a, "span"),
                           "expected positions A-B inside 0 to %lld, found '%s'", (long long)n - 1,
@@ -94,7 +100,7 @@ static enum vq_status reserve(struct sh_attn_run *r, unsigned what, struct vq_er
     r->keys = (size_t)r->to + 1;
     r->index = room(all, 1, sizeof(*r->index), true, &ok);
     r->map = room(heads, cells, sizeof(*r->map), map && ok, &ok);
-    r->codes = room(heads, r->keys, sizeof(*r->codes), map, &ok);
+    r->codes = room(heads, r->keys, sizeof(*r->codes), what & (SH_ATTN_MAP | SH_ATTN_CODES), &ok);
     r->mass = room(heads, 1, sizeof(*r->mass), what & SH_ATTN_MASS, &ok);
     r->each = room(heads, queries, sizeof(*r->each), what & SH_ATTN_EACH, &ok);
     r->distances = room(heads, 1, sizeof(*r->distances), what & SH_ATTN_DISTANCES, &ok);

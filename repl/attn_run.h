@@ -23,14 +23,23 @@ struct sh_attn_run {
     int *index;         /* [modules * H] place of a module-head in heads, -1: not wanted */
     /* What is gathered; each only if it was asked for. */
     float *map;                     /* [heads, queries, keys], 0 beyond a query */
-    int32_t *codes;                 /* [heads, keys], with the map */
+    int32_t *codes;                 /* [heads, keys], with the map too */
     struct vq_mass *mass;           /* [heads] */
     struct vq_mass *each;           /* [heads, queries] the same of every single query */
     struct vq_distances *distances; /* [heads] */
     float *row;                     /* [keys], for the distances */
 };
 
-enum { SH_ATTN_MAP = 1, SH_ATTN_MASS = 2, SH_ATTN_EACH = 4, SH_ATTN_DISTANCES = 8 };
+enum {
+    SH_ATTN_MAP = 1,
+    SH_ATTN_MASS = 2,
+    SH_ATTN_EACH = 4,
+    SH_ATTN_DISTANCES = 8,
+    SH_ATTN_CODES = 16
+};
+
+/* For a map that was not told of which queries: the last 256, or all when there are fewer. */
+#define SH_SPAN_LAST "last"
 
 /* Picks the tokens and the queries: those of `span` ("A-B", absolute or counted from the end), or
  * all of them when span is NULL, or the one at --pos when it is "". Runs them and gathers `what`.

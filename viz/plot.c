@@ -213,3 +213,77 @@ enum vq_status viz_plot_scatter(struct viz_canvas **out, const struct viz_chart 
     free(keys);
     return status;
 }
+
+/* ---- bubbles ---- */
+
+struct bubble {
+    double size;
+    size_t series, at;
+};
+
+static int larger(const void *a, const void *b)
+{
+    const struct bubble *x = a, *y = b;
+    if (x->size != y->size)
+        return x->size > y->size ? -1 : 1;
+    if (x->series != y->series)
+        return x->series < y->series ? -1 : 1;
+    return (x->at > y->at) - (x->at < y->at);
+}
+
+/* All dots of all series, largest first; *n of them, the caller's to free. */
+static enum vq_status sort_bubbles(struct bubble **out, size_t *n, const struct viz_series *s,
+                                   const struct viz_vec *size, size_t n_series, struct vq_err *err)
+{
+    size_t all = 0;
+    *n = 0;
+    for (size_t i = 0; i < n_series; i++) {
+        if (size[i].n != s[i].y.n)
+            return vq_fail(err, VQ_EINVAL, "series %zu: %zu sizes for %zu y values", i, size[i].n,
+                           s[i].y.n);
+        all += s[i].y.n;
+    }
+    *out = vq_alloc(all, sizeof(**out));
+    if (!*out)
+        return vq_nomem(err, "bubbles", all, sizeof(**out));
+    for (size_t i = 0; i < n_series; i++)
+        for (size_t j = 0; j < s[i].y.n; j++) {
+            double v = viz_vec_at(size[i], j);
+            (*out)[(*n)++] = (struct bubble){v > 0 && isfinite(v) ? v : 0, i, j};
+        }
+    qsort(*out, *n, sizeof(**out), larger);
+    return VQ_OK;
+}
+
+static void draw_bubble(const struct viz_frame *f, const struct viz_series *s,
+                        const struct bubble *b, double largest, struct viz_rgb color)
+{
+    double x = viz_vec_at(s->x, b->at), y = viz_vec_at(s->y, b->at);
+    double radius = (1.6 + (largest > 0 ? 12 * sqrt(b->size / largest) : 0)) * f->u;
+    if (drawable(f->chart, x, y))
+        viz_disc(f->c, viz_frame_x(f, x), viz_frame_y(f, y), radius, color, 0.55);
+}
+
+enum vq_status viz_plot_bubbles(struct viz_canvas **out, const struct viz_chart *chart,
+                                const struct viz_series *s, const struct viz_vec *size, size_t n,
+                                struct vq_err *err)
+{
+    struct viz_frame f;
+    struct viz_key *keys = NULL;
+    struct bubble *b = NULL;
+    struct extent e;
+    size_t dots;
+    *out = NULL;
+    enum vq_status status = sort_bubbles(&b, &dots, s, size, n, err);
+    if (status == VQ_OK)
+        status = open_xy(&f, &keys, &e, chart, s, n, 0.06, err);
+    if (status == VQ_OK) {
+        for (size_t i = 0; i < dots; i++)
+            draw_bubble(&f, &s[b[i].series], &b[i], b[0].size, keys[b[i].series].color);
+        viz_frame_close(&f);
+        *out = f.c;
+    }
+    free(keys);
+    free(b);
+    return status;
+}

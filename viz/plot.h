@@ -53,6 +53,12 @@ enum vq_status viz_plot_lines(struct viz_canvas **out, const struct viz_chart *c
 enum vq_status viz_plot_scatter(struct viz_canvas **out, const struct viz_chart *chart,
                                 const struct viz_series *s, size_t n, struct vq_err *err);
 
+/* The same with size[i] for series i: the areas of its dots, relative to the largest of all series.
+ * The smallest can still be seen, and larger dots are drawn first, so that none hides another. */
+enum vq_status viz_plot_bubbles(struct viz_canvas **out, const struct viz_chart *chart,
+                                const struct viz_series *s, const struct viz_vec *size, size_t n,
+                                struct vq_err *err);
+
 /*
  * One bar for each value, from zero (from the foot of the axis if log_y). labels has v.n names, or
  * is NULL for a numbered axis. With more bars than pixels, each column of pixels shows the value
