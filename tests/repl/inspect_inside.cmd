@@ -3,7 +3,7 @@ load samples/models/text-small.safetensors --as small
 stream
 stream 0,2.2 --text "It is a truth"
 stream 1.1 --text "ab" --per-token
-stream --file samples/README.md --out s.npy
+stream --file tests/data/prose.txt --out s.npy
 stream 1.1 --text "abc" --per-token --out s.npy
 lens --text "It is a truth universally acknowledge"
 lens --text "It is a truth" --pos 3
@@ -14,7 +14,7 @@ attribute --text "It is a truth universally acknowledge"
 attribute e --minus d --sort --text "It is a truth universally acknowledge"
 attribute --text "It is" --out a.npy
 surprise "It was a dark"
-surprise --file samples/README.md --top 2
+surprise --file tests/data/prose.txt --top 2
 surprise --text "abc" --out b.npy
 surprise
 feed --text "Call me Ishmael"

@@ -1,14 +1,14 @@
 #! --keep-going
 load samples/models/text-small.safetensors --as small
 plot growth --out a.png
-feed --file samples/README.md
-plot usage 0.1 --over samples/README.md --sorted --out a.png
+feed --file tests/data/prose.txt
+plot usage 0.1 --over tests/data/prose.txt --sorted --out a.png
 plot lorenz --out a.png
 plot lorenz 0.1 --seen --out a.png
 plot perplexity --out a.png --width 400 --height 300
 plot perplexity 1 --seen --out a.png
 plot map 1.1 --out a.png
-plot map 0.1 --over samples/README.md --out a.png
+plot map 0.1 --over tests/data/prose.txt --out a.png
 plot drift --against small --out a.png
 plot drift 0.1 --against samples/models/text-small.safetensors --out a.png
 plot code 0.1 --code 14 --out a.png
