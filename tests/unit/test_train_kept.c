@@ -73,10 +73,10 @@ static void stays(size_t keep, const double *loss, size_t n, const char *expecte
         assert_int_equal(vq_kept_add(&k, (int64_t)i, loss[i] > 0 ? loss[i] : NAN, NULL), VQ_OK);
     }
     for (size_t i = 0; i < k.n; i++)
-        snprintf(listed + strlen(listed), 8, "%d", (int)k.at[i].step);
+        snprintf(listed + strlen(listed), sizeof(listed) - strlen(listed), "%d", (int)k.at[i].step);
     for (size_t i = 0; i < n; i++)
         if (there(VQ_KEPT_SAFETENSORS, (int64_t)i))
-            snprintf(found + strlen(found), 8, "%zu", i);
+            snprintf(found + strlen(found), sizeof(found) - strlen(found), "%zu", i);
     assert_string_equal(listed, expected);
     assert_string_equal(found, expected);
     vq_kept_release(&k);
