@@ -10,7 +10,9 @@ case $BUILD in *-address* | *-thread*) limit=2000 ;; esac
 end() {
     best=999999
     for _ in 1 2 3 4 5; do
-        "$program" --threads 1 --db runs.db -c "load $model; $3" > out 2> err &
+        # Under nohup SIGHUP is ignored, and the program leaves it so.
+        env --default-signal=HUP "$program" --threads 1 --db runs.db -c "load $model; $3" \
+            > out 2> err &
         pid=$!
         sleep 0.4
         from=$(date +%s%N)
