@@ -68,6 +68,13 @@ want 0 vqsh --no-log --quiet --color always -c "$load; info"
 want 0 env TERM=xterm CLICOLOR_FORCE=1 "$program" --no-log -c "$load; help; info; models"
 plain
 
+# A result written through a link: the link stays, what it points to is replaced.
+mkdir far
+echo old > far/codes.npy
+ln -s far/codes.npy near.npy
+want 0 vqsh --no-log -c "$load; export codebook near.npy"
+[ -L near.npy ] && [ "$(wc -c < far/codes.npy)" -gt 1000 ] || fail "a link was replaced: $(ls -l . far)"
+
 # No prompt, banner or history without a terminal.
 printf 'show seed\n' | vqsh > out 2> err
 ! grep -q 'vqsh>' out err || fail "there is a prompt in a pipe"

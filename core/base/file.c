@@ -184,6 +184,14 @@ static enum vq_status open_tmp(struct vq_writer *w, struct vq_err *err)
     return VQ_OK;
 }
 
+/* Where the file really goes: a link stays a link, what it points to is replaced. */
+static char *real_place(const char *path)
+{
+    struct stat st;
+    bool link = lstat(path, &st) == 0 && S_ISLNK(st.st_mode) && stat(path, &st) == 0;
+    return link ? realpath(path, NULL) : vq_strdup(path);
+}
+
 enum vq_status vq_writer_open(struct vq_writer **out, const char *path, struct vq_err *err)
 {
     *out = NULL;
@@ -196,7 +204,7 @@ enum vq_status vq_writer_open(struct vq_writer **out, const char *path, struct v
     if (!w)
         return vq_nomem(err, path, 1, sizeof(*w));
     w->fd = -1;
-    w->path = vq_strdup(path);
+    w->path = real_place(path);
     enum vq_status status = w->path ? open_tmp(w, err) : vq_nomem(err, path, strlen(path), 1);
     if (status != VQ_OK) {
         vq_writer_abort(w);

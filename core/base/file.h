@@ -38,7 +38,8 @@ const char *vq_file_sniff(const uint8_t *data, size_t size);
 /*
  * A file being written. Bytes go to a temporary file in the same folder; commit() flushes, syncs,
  * renames over `path` and syncs the folder; until then `path` is untouched. Every path ends in
- * exactly one of commit() or abort(). commit() on failure has already aborted.
+ * exactly one of commit() or abort(). commit() on failure has already aborted. A link at `path` to a
+ * file that exists stays a link.
  */
 struct vq_writer;
 
