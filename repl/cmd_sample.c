@@ -198,7 +198,7 @@ static enum sh_rc list_samples(struct sh_sampling *s, const char *sheet)
     sh_list(sh, s->image ? "index tokens seed path text nats sheet run"
                          : "index tokens seed path text nats run");
     if (s->image)
-        sh_columns_hidden(sh, "text");
+        sh_columns_hidden(sh, "text sheet run"); /* the closing note tells the last two */
     for (size_t b = 0; b < s->n; b++) {
         const struct sh_drawn *d = &s->drawn[b];
         sh_row(sh);
