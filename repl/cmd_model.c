@@ -481,9 +481,14 @@ static enum vq_status write_model(const struct vq_model *m, const struct sh_args
         vq_text_release(&config);
         return vq_nomem(err, "configuration", 1, 1);
     }
-    const struct vq_meta meta[] = {
-        {"format", "vqsh"}, {"config", config.data}, {"vocab", vq_vocab_spec(vq_model_vocab(m))}};
-    enum vq_status status = vq_safetensors_write(path, t, n, meta, 3, bytes, err);
+    /* Seed and place in the data: with the optimiser's state, all that going on training needs. */
+    const char *training = vq_ckpt_meta(vq_model_ckpt(m), "training");
+    bool going_on = training && !sh_opt_flag(a, "params-only");
+    const struct vq_meta meta[] = {{"format", "vqsh"},
+                                   {"config", config.data},
+                                   {"vocab", vq_vocab_spec(vq_model_vocab(m))},
+                                   {"training", training}};
+    enum vq_status status = vq_safetensors_write(path, t, n, meta, going_on ? 4 : 3, bytes, err);
     vq_text_release(&config);
     return status;
 }

@@ -46,6 +46,14 @@ want 0 vqsh --no-log -c "train --out d --from c/checkpoint_6 --data $text --step
 want 0 vqsh --no-log -c "train --out e --from a --data $text --steps 2 --save-as flax"
 cmp d/checkpoint_8/checkpoint e/checkpoint_8/checkpoint || fail "going on from flax made other bytes"
 
+want 0 vqsh --no-log -c "load b/checkpoint_3.safetensors; save copy.safetensors"
+cmp b/checkpoint_3.safetensors copy.safetensors || fail "save made another file of a checkpoint"
+want 0 vqsh --no-log -c "load a; save alone.safetensors --params-only"
+want 0 vqsh --no-log --format json -c \
+    "train --out f --from alone.safetensors --data $text --steps 1 --seed 1"
+says 'no optimiser state'
+[ "$(key step out)" = 1 ] || fail "parameters alone began at step $(key step out)"
+
 # ---- stopped in the middle
 stop() {
     "$program" --threads 1 --db runs.db -c \
