@@ -51,12 +51,32 @@ static struct vq_grad_options grad_options(const struct vq_config *c,
                                     .recompute = o->recompute};
 }
 
-/* Moments of n parameters; adafactor's rows and columns are less than what is said here. */
-static uint64_t optimiser_bytes(const char *optimizer, uint64_t n)
+/* Second moments that adafactor keeps of a parameter: sums over either of its two largest axes,
+ * unless they are small (optim_adafactor.c). */
+static uint64_t adafactor_moments(const struct vq_param *p)
 {
-    if (!strcmp(optimizer, "adamw"))
-        return 8 * n;
-    return !strcmp(optimizer, "lion") ? 2 * n : n;
+    size_t first = 1, second = 1;
+    for (int i = 0; i < p->rank; i++) {
+        size_t n = (size_t)p->shape[i];
+        second = n > first ? first : n > second ? n : second;
+        first = n > first ? n : first;
+    }
+    return second >= 128 ? p->size / first + p->size / second : p->size;
+}
+
+static uint64_t optimiser_bytes(const char *optimizer, const struct vq_params *layout)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < layout->n; i++) {
+        const struct vq_param *p = &layout->at[i];
+        if (p->is_codebook)
+            continue;
+        if (!strcmp(optimizer, "adafactor"))
+            bytes += sizeof(float) * adafactor_moments(p);
+        else
+            bytes += (strcmp(optimizer, "lion") ? 2 * sizeof(float) : sizeof(uint16_t)) * p->size;
+    }
+    return bytes;
 }
 
 static uint64_t state_bytes(const struct vq_config *c)
@@ -80,7 +100,7 @@ enum vq_status vq_trainer_estimate(struct vq_trainer_memory *out, const struct v
     if (st)
         return st;
     out->params = out->grads = sizeof(float) * (uint64_t)layout->floats;
-    out->optimiser = optimiser_bytes(c->optimizer, layout->count);
+    out->optimiser = optimiser_bytes(c->optimizer, layout);
     vq_params_free(layout);
     out->state = state_bytes(c);
     out->activations = vq_grad_bytes(c, &g);

@@ -573,10 +573,9 @@ static void test_valid_tokens_bound_it(void **state)
 
 /* ---- memory, learning ---- */
 
-static void test_estimate(void **state)
+static void check_estimate(const char *optimizer)
 {
-    (void)state;
-    struct plan p = dropping("optimizer=adamw", "memory");
+    struct plan p = dropping(optimizer, "memory");
     struct run r = {0};
     struct vq_trainer_memory m;
     assert_ok(begin(&r, &p), &err);
@@ -588,6 +587,13 @@ static void test_estimate(void **state)
     assert_true(fabs((double)m.optimiser - optimiser) < 0.1 * optimiser);
     assert_int_equal(m.total, m.params + m.grads + m.optimiser + m.state + m.activations);
     end(&r);
+}
+
+static void test_estimate(void **state)
+{
+    (void)state;
+    check_estimate("optimizer=adamw");
+    check_estimate("optimizer=lion");
 }
 
 /* Twelve updates on one batch that repeats itself are learned. */
