@@ -8,6 +8,7 @@
 #include <dirent.h>
 
 #include "core/base/file.h"
+#include "core/base/mem.h"
 #include "core/base/rng.h"
 #include "core/train/checkpoint.h"
 #include "core/train/train.h"
@@ -596,6 +597,68 @@ static void test_estimate(void **state)
     check_estimate("optimizer=lion");
 }
 
+/* Trains one update, validates, saves, and restores that into a new trainer. */
+static enum vq_status everything(const struct vq_settings *s, const char *tokens,
+                                 const char *folder)
+{
+    const struct vq_trainer_options to = {0};
+    const struct vq_train_options o = {
+        .folder = folder, .overwrite = true, .steps = 1, .valid_every = 1, .keep = 1};
+    struct vq_train_result result = {0};
+    struct vq_batches source = {0}, valid = {0};
+    struct vq_trainer *t = NULL, *again = NULL;
+    struct vq_ckpt *file = NULL;
+    struct vq_checkpoint c = {0};
+    bool inside;
+    enum vq_status st = vq_batches_tokens(&source, tokens, 64, &err);
+    if (!st)
+        st = vq_batches_tokens(&valid, tokens, 64, &err);
+    if (!st)
+        st = vq_trainer_new(&t, s, &to, 1, &err);
+    if (!st)
+        st = vq_train_run(&result, t, &source, &valid, &o, &err);
+    if (!st)
+        st = vq_ckpt_open(&file, result.path, &err);
+    if (!st)
+        st = vq_checkpoint_look(&c, file, &err);
+    if (!st)
+        st = vq_trainer_new(&again, s, &to, 1, &err);
+    if (!st)
+        st = vq_checkpoint_restore(again, &c, false, &inside, &err);
+    vq_checkpoint_release(&c);
+    vq_ckpt_free(file);
+    vq_train_result_release(&result);
+    vq_trainer_free(t);
+    vq_trainer_free(again);
+    vq_batches_release(&source);
+    vq_batches_release(&valid);
+    return st;
+}
+
+/* Whichever allocation fails, it is said, and nothing is left behind. */
+static void test_memory_runs_out(void **state)
+{
+    (void)state;
+    const char *set[] = {"sequence_len=16", "update_len=8", "c_revive=0.5"};
+    const struct vq_model_options mo = {
+        .config_path = DATA "opt_adamw/config.json", .set = set, .n_set = 3};
+    const char *tokens = draw_tokens("few", 1, 2, 16, 3);
+    char folder[96];
+    struct vq_settings s;
+    enum vq_status st = VQ_ENOMEM;
+    long n = 0;
+    snprintf(folder, sizeof(folder), "%s/memory", root);
+    assert_ok(vq_settings_open(&s, &mo, &err), &err);
+    while (st) {
+        vq_mem_fail_at(++n);
+        st = everything(&s, tokens, folder);
+        vq_mem_fail_at(0);
+        if (st && st != VQ_ENOMEM)
+            fail_msg("allocation %ld: %s", n, err.msg);
+    }
+    assert_true(n > 50);
+}
+
 /* Twelve updates on one batch that repeats itself are learned. */
 static void test_loss_falls(void **state)
 {
@@ -633,6 +696,7 @@ int main(void)
         cmocka_unit_test(test_validation_decides_what_is_kept),
         cmocka_unit_test(test_valid_tokens_bound_it),
         cmocka_unit_test(test_estimate),
+        cmocka_unit_test(test_memory_runs_out),
         cmocka_unit_test(test_loss_falls),
     };
     return cmocka_run_group_tests(tests, make_root, remove_root);
