@@ -33,26 +33,31 @@ static enum vq_status find_columns(struct listing *g)
     return status;
 }
 
+static bool has_filter(const struct listing *g)
+{
+    const char *filter = g->l->filter;
+    return filter && filter[strspn(filter, " \t\r\n")] != '\0';
+}
+
 /* " FROM runs r WHERE ...": what listing and counting have in common. */
 static enum vq_status put_where(struct listing *g, struct vq_sql *q)
 {
-    const char *filter = g->l->filter;
     size_t at = 0;
     vq_text_puts(&q->sql, " FROM runs r WHERE r.removed_at IS ");
     vq_text_puts(&q->sql, g->l->removed ? "NOT NULL" : "NULL");
-    if (!filter || filter[strspn(filter, " \t\r\n")] == '\0')
+    if (!has_filter(g))
         return VQ_OK;
     vq_text_puts(&q->sql, " AND ");
-    enum vq_status status = vq_filter_compile(g->store, filter, g->now, q, &at, g->err);
+    enum vq_status status = vq_filter_compile(g->store, g->l->filter, g->now, q, &at, g->err);
     if (status != VQ_OK)
         g->place = (struct vq_listing_place){.part = VQ_LISTING_FILTER, .at = at};
     return status;
 }
 
-static enum vq_status put_order(struct listing *g, struct vq_sql *q)
+/* The sort keys, then what tells runs apart that are equal in them. */
+static enum vq_status put_keys(struct listing *g, struct vq_sql *q)
 {
     enum vq_status status = VQ_OK;
-    vq_text_puts(&q->sql, " ORDER BY ");
     for (size_t i = 0; status == VQ_OK && i < g->l->n_sort; i++) {
         const char *name = g->l->sort[i];
         bool down = name[0] == '-';
@@ -71,8 +76,41 @@ static enum vq_status put_order(struct listing *g, struct vq_sql *q)
         vq_attr_value(&a, q);
         vq_text_puts(&q->sql, down ? " DESC NULLS LAST, " : " NULLS LAST, ");
     }
-    vq_text_puts(&q->sql, "r.started_at DESC, r.rowid DESC LIMIT ");
+    vq_text_puts(&q->sql, "r.started_at DESC, r.rowid DESC");
+    return status;
+}
+
+static void put_limit(struct listing *g, struct vq_sql *q)
+{
+    vq_text_puts(&q->sql, " LIMIT ");
     vq_sql_int(q, g->l->limit && g->l->limit < INT64_MAX ? (int64_t)g->l->limit : -1);
+}
+
+/*
+ * FROM and all that follows. Newest first and without a filter, an index gives the runs in order.
+ * Else a first query finds which runs they are, their places and how many there are, looking at
+ * nothing but filter and keys; the columns are made for the runs that are shown alone.
+ */
+static enum vq_status put_rest(struct listing *g, bool in_order, struct vq_sql *q)
+{
+    enum vq_status status = VQ_OK;
+    if (in_order) {
+        status = put_where(g, q);
+        vq_text_puts(&q->sql, " ORDER BY ");
+        if (status == VQ_OK)
+            status = put_keys(g, q);
+        put_limit(g, q);
+        return status;
+    }
+    vq_text_puts(&q->sql, " FROM (SELECT r.rowid AS rid, count(*) OVER () AS total,"
+                          " row_number() OVER (ORDER BY ");
+    status = put_keys(g, q);
+    vq_text_puts(&q->sql, ") AS place");
+    if (status == VQ_OK)
+        status = put_where(g, q);
+    vq_text_puts(&q->sql, " ORDER BY place");
+    put_limit(g, q);
+    vq_text_puts(&q->sql, ") f CROSS JOIN runs r ON r.rowid = f.rid ORDER BY f.place");
     return status;
 }
 
@@ -94,44 +132,46 @@ static enum vq_status count(struct listing *g, size_t *total)
     return status;
 }
 
-/* Two SQL columns for each of ours: the kind that says what a NULL is, and the value. */
+/* The id, the total where it is known, and two SQL columns for each of ours: the kind that says
+ * what a NULL is, and the value. */
 static enum vq_status prepare(struct listing *g, struct vq_stmt **s)
 {
     struct vq_sql q = {0};
-    vq_text_puts(&q.sql, "SELECT r.id");
+    bool in_order = g->l->n_sort == 0 && !(has_filter(g) && g->l->limit);
+    vq_text_puts(&q.sql, in_order ? "SELECT r.id, -1" : "SELECT r.id, f.total");
     for (size_t i = 0; i < g->l->n_columns; i++) {
         vq_text_puts(&q.sql, ", ");
         vq_attr_value_kind(&g->columns[i], &q);
         vq_text_puts(&q.sql, ", ");
         vq_attr_value(&g->columns[i], &q);
     }
-    enum vq_status status = put_where(g, &q);
-    if (status == VQ_OK)
-        status = put_order(g, &q);
+    enum vq_status status = put_rest(g, in_order, &q);
     if (status == VQ_OK)
         status = vq_sql_prepare(&q, g->store->db, s, g->err);
     vq_sql_release(&q);
     return status;
 }
 
-/* *n is how many were given; *all whether there are no more than those. */
+/* *total is how many runs there are, -1 while that is not known. */
 static enum vq_status give_rows(struct listing *g, struct vq_stmt *s, vq_listing_row row, void *ud,
-                                size_t *n, bool *all, const struct vq_cancel *cancel)
+                                int64_t *total, const struct vq_cancel *cancel)
 {
     bool more = false;
-    *n = 0;
+    size_t n = 0;
+    *total = -1;
     enum vq_status status;
     struct vq_value *values = vq_calloc(g->l->n_columns + 1, sizeof(*values));
     if (!values)
         return vq_nomem(g->err, "columns", g->l->n_columns, sizeof(*values));
     while ((status = vq_stmt_step(s, &more, g->err)) == VQ_OK && more) {
         for (size_t i = 0; i < g->l->n_columns; i++) {
-            const char *kind = vq_column_text(s, 1 + 2 * (int)i);
-            values[i] = vq_column(s, 2 + 2 * (int)i);
+            const char *kind = vq_column_text(s, 2 + 2 * (int)i);
+            values[i] = vq_column(s, 3 + 2 * (int)i);
             if (strcmp(kind, "nan") == 0)
                 values[i] = (struct vq_value){.kind = VQ_VALUE_REAL, .d = vq_real_of(s, kind, 0)};
         }
-        ++*n;
+        n++;
+        *total = vq_column_int(s, 1);
         if (!row(ud, vq_column_text(s, 0), values))
             break;
         if (vq_cancelled(cancel)) {
@@ -139,7 +179,8 @@ static enum vq_status give_rows(struct listing *g, struct vq_stmt *s, vq_listing
             break;
         }
     }
-    *all = !more && (g->l->limit == 0 || *n < g->l->limit);
+    if (!more && (g->l->limit == 0 || n < g->l->limit))
+        *total = (int64_t)n;
     free(values);
     return status;
 }
@@ -151,8 +192,7 @@ enum vq_status vq_store_list(struct vq_store *store, const struct vq_listing *li
 {
     struct listing g = {.store = store, .l = listing, .err = err};
     struct vq_stmt *s = NULL;
-    size_t n = 0;
-    bool all = false;
+    int64_t known = -1;
     g.now = listing->now > 0 ? listing->now : vq_store_now();
     /* One read transaction, so that "n of N" is true. */
     enum vq_status status = vq_db_exec(store->db, "SAVEPOINT listing", err);
@@ -163,10 +203,10 @@ enum vq_status vq_store_list(struct vq_store *store, const struct vq_listing *li
     if (status == VQ_OK)
         status = prepare(&g, &s);
     if (status == VQ_OK)
-        status = give_rows(&g, s, row, ud, &n, &all, cancel);
+        status = give_rows(&g, s, row, ud, &known, cancel);
     if (total)
-        *total = n;
-    if (status == VQ_OK && total && !all)
+        *total = known > 0 ? (size_t)known : 0;
+    if (status == VQ_OK && total && known < 0)
         status = count(&g, total);
     vq_stmt_free(s);
     vq_db_cancel(store->db, NULL);
