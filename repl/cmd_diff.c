@@ -212,6 +212,8 @@ static void side_by_side(struct diff *d, int64_t index, size_t width, struct vq_
                 vq_text_puts(out, " ");
             more = more || left[i] > 0;
         }
+        while (out->len > start && out->data[out->len - 1] == ' ')
+            out->len--;
         if (out->len > start)
             vq_text_puts(out, "\n");
     }
