@@ -25,7 +25,7 @@
      .kind = SH_CHOICE,                                                                            \
      .def = "auto",                                                                                \
      .choices = "auto on off",                                                                     \
-     .help = "keep less in memory and compute it again"},       \
+     .help = "keep less in memory and compute it again"},                                          \
     {                                                                                              \
         .name = "rows", .kind = SH_INT, .def = "0", .min = 0, .max = 1 << 24,                      \
         .help = "sequences that go through the model at a time (0: some 2048 tokens)"              \
