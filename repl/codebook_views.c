@@ -347,14 +347,15 @@ enum vq_status sh_codebook_other(const struct sh *sh, const struct sh_model *m, 
     const struct vq_config *a = vq_model_config(*out), *b = vq_model_config(m->model);
     if (same_books(a, b))
         return VQ_OK;
-    vq_model_free(*owned);
+    vq_fail(
+        err, VQ_ESHAPE,
+        "%s has %lld layers, %lld heads, %lld codes of width %lld; %s has %lld, %lld, %lld, %lld",
+        text, (long long)a->n_layer, (long long)a->n_head, (long long)a->n_code, (long long)a->d_k,
+        m->name, (long long)b->n_layer, (long long)b->n_head, (long long)b->n_code,
+        (long long)b->d_k);
+    vq_model_free(*owned); /* a belongs to it */
     *owned = NULL;
-    return vq_fail(err, VQ_ESHAPE,
-                   "%s has %lld layers, %lld heads, %lld codes of width %lld; %s has %lld, %lld, "
-                   "%lld, %lld",
-                   text, (long long)a->n_layer, (long long)a->n_head, (long long)a->n_code,
-                   (long long)a->d_k, m->name, (long long)b->n_layer, (long long)b->n_head,
-                   (long long)b->n_code, (long long)b->d_k);
+    return VQ_ESHAPE;
 }
 
 struct drifting {
