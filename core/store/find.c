@@ -52,7 +52,7 @@ static enum vq_status find_from_end(struct vq_store *store, const char *selector
     enum vq_status status =
         vq_stmt_prepare(&s, store->db,
                         "SELECT id FROM runs WHERE removed_at IS NULL"
-                        " ORDER BY started_at DESC, rowid DESC LIMIT 1 OFFSET ?1",
+                        " ORDER BY started_at DESC, id DESC LIMIT 1 OFFSET ?1",
                         err);
     if (status != VQ_OK)
         return status;

@@ -76,7 +76,7 @@ static enum vq_status put_keys(struct listing *g, struct vq_sql *q)
         vq_attr_value(&a, q);
         vq_text_puts(&q->sql, down ? " DESC NULLS LAST, " : " NULLS LAST, ");
     }
-    vq_text_puts(&q->sql, "r.started_at DESC, r.rowid DESC");
+    vq_text_puts(&q->sql, "r.started_at DESC, r.id DESC");
     return status;
 }
 
@@ -87,9 +87,9 @@ static void put_limit(struct listing *g, struct vq_sql *q)
 }
 
 /*
- * FROM and all that follows. Newest first and without a filter, an index gives the runs in order.
- * Else a first query finds which runs they are, their places and how many there are, looking at
- * nothing but filter and keys; the columns are made for the runs that are shown alone.
+ * FROM and all that follows. Newest first, an index gives the runs in order. Else a first query
+ * finds which runs they are, their places and how many there are, looking at nothing but filter and
+ * keys; the columns are made for the runs that are shown alone.
  */
 static enum vq_status put_rest(struct listing *g, bool in_order, struct vq_sql *q)
 {
@@ -137,7 +137,7 @@ static enum vq_status count(struct listing *g, size_t *total)
 static enum vq_status prepare(struct listing *g, struct vq_stmt **s)
 {
     struct vq_sql q = {0};
-    bool in_order = g->l->n_sort == 0 && !(has_filter(g) && g->l->limit);
+    bool in_order = g->l->n_sort == 0;
     vq_text_puts(&q.sql, in_order ? "SELECT r.id, -1" : "SELECT r.id, f.total");
     for (size_t i = 0; i < g->l->n_columns; i++) {
         vq_text_puts(&q.sql, ", ");

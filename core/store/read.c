@@ -109,7 +109,7 @@ static enum vq_status list_runs(struct vq_store *store, const struct vq_run_filt
     struct vq_stmt *s;
     enum vq_status status = vq_stmt_prepare(&s, store->db,
                                             "SELECT " RUN_COLUMNS " FROM runs r" RUN_FILTER
-                                            " ORDER BY r.started_at DESC, r.rowid DESC LIMIT ?6",
+                                            " ORDER BY r.started_at DESC, r.id DESC LIMIT ?6",
                                             err);
     if (status != VQ_OK)
         return status;

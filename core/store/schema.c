@@ -142,7 +142,7 @@ static const char views[] =
 static const char history[] =
     "ALTER TABLE runs ADD COLUMN removed_at REAL;"
     "DROP INDEX runs_by_start;"
-    "CREATE INDEX runs_shown ON runs(started_at) WHERE removed_at IS NULL;"
+    "CREATE INDEX runs_shown ON runs(started_at, id) WHERE removed_at IS NULL;"
     "CREATE INDEX runs_removed ON runs(removed_at) WHERE removed_at IS NOT NULL;"
     "CREATE INDEX results_by_key ON results(key);"
 
