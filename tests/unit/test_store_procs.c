@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "core/store/db.h"
+#include "core/store/dump.h"
 #include "core/store/internal.h"
 
 /* In a child: leave with `code` and say why. */
@@ -428,6 +429,137 @@ static void test_fork_with_an_open_store(void **state)
     vq_store_close(store);
 }
 
+/* ---- imports, merges and purges: all of it or nothing ---- */
+
+enum { BOOK_RUNS = 40, BOOK_POINTS = 500 };
+
+/* A database with a book of runs in it, and the same as files beside it. */
+static void write_book(const char *db, const char *runs, const char *metrics)
+{
+    struct vq_store *store = open_store(db);
+    struct vq_listing_place place;
+    size_t rows;
+    for (int i = 0; i < BOOK_RUNS; i++) {
+        struct vq_run *run = begin_run(store, "train");
+        for (int k = 0; k < BOOK_POINTS; k++)
+            ok(vq_run_metric(run, "loss", k, 1.0 / (k + 1), err));
+        ok(vq_run_result_int(run, "n", i, err));
+        end_run(run);
+    }
+    struct vq_dump dump = {.kind = VQ_DUMP_RUNS};
+    ok(vq_store_export(store, &dump, runs, &rows, &place, err));
+    dump.kind = VQ_DUMP_METRICS;
+    ok(vq_store_export(store, &dump, metrics, &rows, &place, err));
+    assert_int_equal(rows, BOOK_RUNS * BOOK_POINTS);
+    vq_store_close(store);
+}
+
+static char book_db[300], book_runs[300], book_metrics[300];
+
+static void imports_merges_purges(int i)
+{
+    (void)i;
+    struct vq_err e = {0};
+    struct vq_store *store;
+    struct vq_intake in;
+    need(vq_store_open(&store, shared_path, NULL, &e), 1, &e);
+    for (;;) {
+        char ids[BOOK_RUNS][VQ_RUN_ID_SIZE];
+        const char *v[BOOK_RUNS];
+        need(vq_store_import(store, book_runs, &in, NULL, &e), 2, &e);
+        need(vq_store_import(store, book_metrics, &in, NULL, &e), 3, &e);
+        for (int k = 0; k < BOOK_RUNS; k++) {
+            char back[16];
+            snprintf(back, sizeof(back), "-%d", k + 1);
+            need(vq_store_find(store, back, ids[k], &e), 4, &e);
+            v[k] = ids[k];
+        }
+        need(vq_store_discard(store, v, BOOK_RUNS, false, &e), 5, &e);
+        need(vq_store_purge(store, NULL, INFINITY, NULL, &e), 6, &e);
+        need(vq_store_merge(store, book_db, &in, NULL, &e), 7, &e);
+        need(vq_store_discard(store, v, BOOK_RUNS, false, &e), 8, &e);
+        need(vq_store_purge(store, NULL, INFINITY, NULL, &e), 9, &e);
+        if (write(report[1], "x", 1) != 1)
+            _exit(10);
+    }
+}
+
+/* Runs and points are there in one of the ways in which the deeds above leave them. */
+static void assert_whole(struct vq_store *store)
+{
+    int64_t runs = ask(store, "SELECT count(*) FROM runs");
+    int64_t points = ask(store, "SELECT count(*) FROM metrics");
+    assert_text(store, "PRAGMA integrity_check", "ok");
+    if ((runs != 0 && runs != BOOK_RUNS) || (points != 0 && points != BOOK_RUNS * BOOK_POINTS) ||
+        (points != 0 && runs == 0))
+        fail_msg("%d runs and %d points", (int)runs, (int)points);
+    assert_int_equal(ask(store, "SELECT count(*) FROM metric_stats"), points ? BOOK_RUNS : 0);
+    assert_true(ask(store, "SELECT count(*) FROM runs WHERE removed_at IS NOT NULL") % BOOK_RUNS ==
+                0);
+}
+
+static void test_killed_while_importing(void **state)
+{
+    (void)state;
+    static char path[300];
+    snprintf(book_db, sizeof(book_db), "%s", in_scratch("book.db"));
+    snprintf(book_runs, sizeof(book_runs), "%s", in_scratch("book-runs.csv"));
+    snprintf(book_metrics, sizeof(book_metrics), "%s", in_scratch("book-metrics.csv"));
+    snprintf(path, sizeof(path), "%s", in_scratch("killed-import.db"));
+    shared_path = path;
+    write_book(book_db, book_runs, book_metrics);
+    for (int round = 0; round < (SANITIZED ? 3 : 8); round++) {
+        assert_int_equal(pipe(report), 0);
+        pid_t pid = start(imports_merges_purges, 0);
+        close(report[1]);
+        char byte;
+        if (round == 0)
+            assert_int_equal(read(report[0], &byte, 1), 1); /* once all through */
+        nanosleep(&(struct timespec){.tv_nsec = 20000000 + round * 37654321}, NULL);
+        assert_int_equal(kill(pid, SIGKILL), 0);
+        assert_int_equal(end_of(pid), 128 + SIGKILL);
+        close(report[0]);
+        struct vq_store *store = open_store(shared_path);
+        assert_whole(store);
+        vq_store_close(store);
+    }
+}
+
+static void imports_on_a_full_disk(int i)
+{
+    (void)i;
+    struct vq_err e = {0};
+    struct vq_store *store;
+    struct vq_intake in;
+    need(vq_store_open(&store, shared_path, NULL, &e), 1, &e);
+    limit_growth(shared_path, 60000);
+    if (vq_store_merge(store, book_db, &in, NULL, &e) != VQ_EIO)
+        need(VQ_EIO, 2, &e);
+    need(vq_store_import(store, book_runs, &in, NULL, &e), 3, &e); /* so much fits */
+    if (vq_store_import(store, book_metrics, &in, NULL, &e) != VQ_EIO)
+        need(VQ_EIO, 4, &e);
+    if (ask(store, "SELECT count(*) FROM runs") != BOOK_RUNS ||
+        ask(store, "SELECT count(*) FROM metrics") != 0)
+        _exit(5);
+    lift_limit();
+    need(vq_store_import(store, book_metrics, &in, NULL, &e), 6, &e);
+    vq_store_close(store);
+}
+
+static void test_import_on_a_full_disk(void **state)
+{
+    (void)state;
+    char path[300];
+    snprintf(path, sizeof(path), "%s", in_scratch("full-import.db"));
+    shared_path = path;
+    /* The book is the test before's. */
+    assert_int_equal(end_of(start(imports_on_a_full_disk, 0)), 0);
+    struct vq_store *store = open_store(path);
+    assert_whole(store);
+    assert_int_equal(ask(store, "SELECT count(*) FROM metrics"), BOOK_RUNS * BOOK_POINTS);
+    vq_store_close(store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -439,6 +571,8 @@ int main(void)
         cmocka_unit_test(test_who_is_dead),
         cmocka_unit_test(test_disk_full),
         cmocka_unit_test(test_fork_with_an_open_store),
+        cmocka_unit_test(test_killed_while_importing),
+        cmocka_unit_test(test_import_on_a_full_disk),
     };
     return cmocka_run_group_tests(tests, make_scratch, remove_scratch);
 }
