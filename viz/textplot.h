@@ -9,7 +9,7 @@
 #include "viz/plot.h"
 #include "viz/term.h"
 
-/* A zeroed struct is 80 x 20 in plain braille. Texts are UTF-8, NULL for none. */
+/* A zeroed struct is 80 x 20 in coloured braille. Texts are UTF-8, NULL for none. */
 struct viz_textplot {
     size_t columns, rows; /* of all the text; 0 for 80 and 20 */
     enum viz_term_colors colors;

@@ -8,6 +8,10 @@
 #include "core/store/proc.h"
 #include "core/store/store.h"
 
+/* Pages that are kept in memory, in KiB: a listing of ten thousand runs goes over them several
+ * times. */
+#define VQ_DB_CACHE "PRAGMA cache_size=-65536"
+
 /* A statement of constant text, kept from one use to the next. */
 struct vq_kept {
     const char *sql; /* the constant itself is the key */

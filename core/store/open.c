@@ -368,10 +368,10 @@ static enum vq_status open_steps(struct vq_store *s, const char *path, struct pl
         status = connect(s, place, err);
     if (status != VQ_OK)
         return status;
-    if (s->readonly)
-        return check_readonly(s, err);
-    status = set_up(s, place, err);
-    if (status != VQ_OK)
+    status = s->readonly ? check_readonly(s, err) : set_up(s, place, err);
+    if (status == VQ_OK)
+        status = vq_db_exec(s->db, VQ_DB_CACHE, err);
+    if (status != VQ_OK || s->readonly)
         return status;
     note_journal(s, place);
     return vq_store_recover(s, NULL, NULL, err);

@@ -18,7 +18,9 @@ static enum vq_status open_reader(struct vq_store *store, struct vq_err *err)
                         store->busy_ms, err);
     if (status != VQ_OK)
         return status;
-    status = vq_db_guard(db, err);
+    status = vq_db_exec(db, VQ_DB_CACHE, err);
+    if (status == VQ_OK)
+        status = vq_db_guard(db, err);
     if (status != VQ_OK)
         vq_db_close(db);
     else
