@@ -39,8 +39,10 @@ static void add_tables(struct vq_run *run)
         {.index = 0, .seed = UINT64_MAX, .text = nasty, .len = NASTY_LEN, .tokens = 3, .nats = 0.1},
         {.index = INT64_MAX, .seed = 0, .path = "p,\"\n.png", .tokens = INT64_MIN, .nats = NAN},
         {.index = -1, .seed = 1, .text = "", .len = 0, .path = "", .nats = -INFINITY},
+        {.index = 2, .seed = 1, .text = "a\rb", .len = 3, .path = " x", .nats = 0},
+        {.index = 3, .seed = 1, .text = "a\0b", .len = 3, .path = "x ", .nats = 0},
     };
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 5; i++)
         ok(vq_run_sample(run, &samples[i], err));
 }
 
@@ -150,7 +152,7 @@ static void test_round_trip(void **state)
     struct vq_store *store = open_store(in_scratch("from.db"));
     fill(store);
     for (int format = VQ_DUMP_CSV; format <= VQ_DUMP_JSONL; format++) {
-        static const size_t rows[] = {2, 13, 3};
+        static const size_t rows[] = {2, 13, 5};
         char name[32], db[32];
         struct vq_intake in;
         snprintf(db, sizeof(db), "to%d.db", format);
@@ -193,7 +195,7 @@ static void test_files(void **state)
     assert_non_null(strstr(text, "\n|---|---|---|---|---|---|\n"));
     assert_non_null(strstr(text, "| NaN |\n"));
     free(text);
-    export_to(store, VQ_DUMP_SAMPLES, VQ_DUMP_JSON, in_scratch("s.json"), 3);
+    export_to(store, VQ_DUMP_SAMPLES, VQ_DUMP_JSON, in_scratch("s.json"), 5);
     text = whole_file("s.json");
     assert_non_null(strstr(text, "{\"base64\":\""));
     assert_non_null(strstr(text, "\"seed\":18446744073709551615"));
@@ -334,7 +336,7 @@ static void test_merge(void **state)
     end_run(own);
 
     ok(vq_store_merge(to, in_scratch("from.db"), &in, NULL, err));
-    assert_true(in.runs == 3 && in.metrics == 14 && in.samples == 3 && in.known == 0);
+    assert_true(in.runs == 3 && in.metrics == 14 && in.samples == 5 && in.known == 0);
     assert_int_equal(status_of(to, id), VQ_RUN_CRASHED);
 
     /* It has ended since; a tag was added there, one and a note here. */
