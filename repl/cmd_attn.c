@@ -39,6 +39,14 @@ static void put_token(struct sh *sh, const struct vq_vocab *v, int32_t id)
         sh_null(sh, "token");
 }
 
+static void put_place(struct sh *sh, struct sh_mod at)
+{
+    char name[32];
+    sh_row(sh);
+    sh_str(sh, "module", sh_module_name(at.module, -1, name));
+    sh_int(sh, "head", at.head);
+}
+
 /* The --top that was asked for, else what a screen takes; 0: all. */
 static size_t top_rows(const struct sh *sh, const struct sh_args *a)
 {
@@ -162,8 +170,7 @@ static double list_positions(const struct sh_attn_run *r, size_t i, size_t top, 
         *total += w[p];
     for (size_t k = 0; k < top; k++) {
         size_t p = order[k];
-        sh_row(sh);
-        sh_int(sh, "head", r->heads->v[i].head);
+        put_place(sh, r->heads->v[i]);
         sh_uint(sh, "position", p);
         put_token(sh, v, sh_tokens_input(&r->t, p));
         if (vq_vocab_is_image(v))
@@ -190,10 +197,10 @@ static enum sh_rc show_positions(struct sh_attn_run *r, const struct sh_args *a)
     if (!order)
         return sh_failf(sh, "out of memory");
     sh_list(sh, vq_vocab_is_image(vq_model_vocab(r->m->model))
-                    ? "head position token row column channel distance where code weight"
-                    : "head position token distance where code weight");
-    if (r->c->n_head == 1)
-        sh_columns_hidden(sh, "head");
+                    ? "module head position token row column channel distance where code weight"
+                    : "module head position token distance where code weight");
+    if (r->heads->n == 1)
+        sh_columns_hidden(sh, "module head");
     for (size_t i = 0; i < r->heads->n; i++) {
         vq_largest(order, top, r->map + i * r->keys, r->keys);
         shown = list_positions(r, i, top, order, &total);
@@ -246,14 +253,6 @@ static enum sh_rc show_span(struct sh_attn_run *r, const struct sh_args *a)
 }
 
 /* ---- over a text ---- */
-
-static void put_place(struct sh *sh, struct sh_mod at)
-{
-    char name[32];
-    sh_row(sh);
-    sh_str(sh, "module", sh_module_name(at.module, -1, name));
-    sh_int(sh, "head", at.head);
-}
 
 enum { N_MASS = 5 };
 static const char *const mass_names[N_MASS] = {"own", "window", "aggregate", "distance", "entropy"};
@@ -341,7 +340,7 @@ static const struct view {
     bool single; /* of one module */
     unsigned what;
     enum sh_rc (*show)(struct sh_attn_run *r, const struct sh_args *a);
-} views[] = {{"per-token", true, SH_ATTN_MAP, show_positions},
+} views[] = {{"per-token", false, SH_ATTN_MAP, show_positions},
              {"span", true, SH_ATTN_MAP | SH_ATTN_EACH, show_span},
              {"mass", false, SH_ATTN_MASS, show_mass},
              {"distance", false, SH_ATTN_DISTANCES, show_distances}};
@@ -431,7 +430,7 @@ static const char *const attn_examples[] = {"attn 0.1",
 const struct sh_cmd cmd_attn = {
     .name = "attn",
     .group = "inspect",
-    .args = "MODULE | --mass [MODULES] | --distance [MODULES]",
+    .args = "MODULE | --per-token|--mass|--distance [MODULES]",
     .summary = "show what queries attend to, over the whole past",
     .detail =
         "One softmax over every past token: those at most mem_len back one by one, older "
@@ -445,7 +444,7 @@ const struct sh_cmd cmd_attn = {
         "--text, --file, --tokens: own is the weight on the query's own position, window "
         "that on the last mem_len and its own, aggregate the rest, distance the mean "
         "distance; bins of distances are 0, 1, 2-3, 4-7 and so on.\n\n"
-        "--out writes float32 [heads,keys] or [heads,queries,keys], for --mass float64 "
+        "--out writes float32 [rows,keys] or [heads,queries,keys], for --mass float64 "
         "[rows,5] (own window aggregate distance entropy), for --distance [rows,bins].",
     .examples = attn_examples,
     .max_args = 1,

@@ -263,11 +263,9 @@ static enum sh_rc list_nearest(const struct sh_codebook_view *v)
 static const struct view {
     const char *option;
     enum sh_rc (*show)(const struct sh_codebook_view *v);
-} views[] = {{"pairs", list_nearest},
-             {"lorenz", sh_codebook_lorenz},
-             {"map", sh_codebook_map},
-             {"dead", sh_codebook_dead},
-             {"against", sh_codebook_drift}};
+} views[] = {{"pairs", list_nearest},    {"lorenz", sh_codebook_lorenz},
+             {"map", sh_codebook_map},   {"similarity", sh_codebook_similarity},
+             {"dead", sh_codebook_dead}, {"against", sh_codebook_drift}};
 
 static enum sh_rc pick_view(struct sh *sh, const struct sh_args *a, const struct view **out)
 {
@@ -339,6 +337,9 @@ static const struct sh_opt codebook_opts[] = {
     {.name = "map",
      .kind = SH_FLAG,
      .help = "where codes lie on their two widest directions (PCA)"},
+    {.name = "similarity",
+     .kind = SH_FLAG,
+     .help = "codes in an order that puts like ones together"},
     {.name = "dead", .kind = SH_FLAG, .help = "dead codes, and how far keys are from them"},
     {.name = "against",
      .kind = SH_PATH,
@@ -375,7 +376,8 @@ const struct sh_cmd cmd_codebook = {
         "checkpoint, after this model; moved, sim and their means run over codes alive in both; "
         "usage_distance is half the sum of the changes of each code's share of use.\n\n"
         "--out writes f64: counts [rows,S], with --lorenz the curves [rows,S+1], with --map "
-        "[rows,S,2], with --against distances moved [rows,S].",
+        "[rows,S,2], with --against distances moved [rows,S]; with --similarity float32 cosines "
+        "[rows,S,S].",
     .examples = codebook_examples,
     .max_args = 1,
     .kinds = {SH_MODULES},

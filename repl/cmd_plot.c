@@ -247,6 +247,7 @@ static const struct kind kinds[] = {
     {"attn", true, true, sh_draw_attn},
     {"attn-map", true, true, sh_draw_attn_map},
     {"attn-grid", true, true, sh_draw_attn_grid},
+    {"attn-rows", true, false, sh_draw_attn_rows},
     {"mass", true, false, sh_draw_mass},
     {"distance", true, false, sh_draw_distance},
     {"stream", true, false, sh_draw_stream},
@@ -254,12 +255,13 @@ static const struct kind kinds[] = {
     {"lens", true, false, sh_draw_lens},
     {"attribute", true, false, sh_draw_attribute},
     {"surprise", true, false, sh_draw_surprise},
+    {"compare", true, false, sh_draw_compare},
     {"next", true, false, sh_draw_next},
     {"metric", false, false, draw_metric},
 };
 #define KIND_CHOICES                                                                               \
     "usage lorenz perplexity similarity map drift code patch cache growth attn attn-map "          \
-    "attn-grid mass distance stream gates lens attribute surprise next metric"
+    "attn-grid attn-rows mass distance stream gates lens attribute surprise compare next metric"
 
 /* The module-heads of the second positional, all without it, or the first for pictures of one. */
 static enum sh_rc pick_heads(struct sh_plotting *p, const struct kind *kind)
@@ -351,7 +353,7 @@ static const struct sh_opt plot_opts[] = {
     {.name = "against",
      .kind = SH_PATH,
      .value = "MODEL",
-     .help = "drift: since this loaded model or checkpoint"},
+     .help = "drift: since this model or checkpoint; compare: with this model"},
     {.name = "code",
      .kind = SH_INT,
      .value = "CODE",
@@ -409,6 +411,7 @@ const struct sh_cmd cmd_plot = {
         "attn        the softmax of one query (--pos): window above, aggregate below\n"
         "attn-map    weights of a --span of queries on every position\n"
         "attn-grid   pictures: the weights of one query (--pos) over the picture\n"
+        "attn-rows   weights of one query (--pos) in every module\n"
         "mass        weight on the aggregate, a bar for each module\n"
         "distance    weight by distance\n"
         "stream      lengths of the residual stream and of what modules add\n"
@@ -416,6 +419,7 @@ const struct sh_cmd cmd_plot = {
         "lens        probability of the next token after each module, over a --span\n"
         "attribute   what adds to the logit of the likeliest token after --pos\n"
         "surprise    bits of each token, or bits per pixel of a picture\n"
+        "compare     bits by which --against MODEL knows each token of a text better\n"
         "next        the likeliest next tokens\n"
         "metric      curves of recorded runs: --run and --metric, each of them as often as you "
         "like; on a terminal they are shown as text, and --out is not needed\n\n"

@@ -182,6 +182,70 @@ enum sh_rc sh_codebook_map(const struct sh_codebook_view *v)
     return rc;
 }
 
+/* ---- likeness ---- */
+
+/* The code most like one, by a row of cosines. */
+static size_t most_alike(const float *sim, size_t S, size_t code)
+{
+    size_t best = S;
+    for (size_t s = 0; s < S; s++)
+        if (s != code && (best == S || sim[s] > sim[best]))
+            best = s;
+    return best;
+}
+
+static void list_order(const struct sh_codebook_view *v, struct sh_mod at, const float *sim,
+                       const size_t *order)
+{
+    struct sh *sh = v->sh;
+    for (size_t rank = 0; rank < v->S; rank++) {
+        size_t code = order[rank], best = most_alike(sim + code * v->S, v->S, code);
+        put_place(sh, at);
+        sh_uint(sh, "rank", rank);
+        sh_uint(sh, "code", code);
+        if (rank > 0)
+            sh_f32(sh, "sim_to_previous", sim[code * v->S + order[rank - 1]]);
+        if (best == v->S)
+            continue;
+        sh_uint(sh, "nearest", best);
+        sh_f32(sh, "nearest_sim", sim[code * v->S + best]);
+    }
+}
+
+enum sh_rc sh_codebook_similarity(const struct sh_codebook_view *v)
+{
+    struct vq_err err = {0};
+    struct sh_codebook c = {0};
+    size_t n = v->heads->n, S = v->S, cells;
+    const size_t shape[] = {n, S, S};
+    bool fits = vq_mul_ok(n, S, &cells) && vq_mul_ok(cells, S, &cells);
+    float *sim = fits ? vq_alloc(cells, sizeof(*sim)) : NULL;
+    size_t *order = vq_alloc(S, sizeof(*order));
+    enum vq_status status =
+        sim && order ? VQ_OK : vq_nomem(&err, "similarities", n * S, S * sizeof(*sim));
+    if (status == VQ_OK && !out_path(v))
+        sh_list(v->sh, "module head rank code sim_to_previous nearest nearest_sim");
+    for (size_t i = 0; status == VQ_OK && i < n; i++) {
+        struct sh_mod at = v->heads->v[i];
+        const struct vq_cancel *cancel = sh_cancel(v->sh);
+        if ((status = sh_codebook_read(v->m, at.module, &c, &err)) != VQ_OK)
+            break;
+        const float *C = c.C + (size_t)at.head * S * c.K;
+        status = vq_codebook_matrix(sim + i * S * S, VQ_BY_COSINE, C, S, c.K, cancel, &err);
+        if (status == VQ_OK && !out_path(v))
+            status = vq_codebook_order(order, VQ_BY_COSINE, C, S, c.K, cancel, &err);
+        if (status == VQ_OK && !out_path(v))
+            list_order(v, at, sim + i * S * S, order);
+    }
+    enum sh_rc rc = status != VQ_OK ? sh_fail(v->sh, &err)
+                    : out_path(v)   ? sh_array_write(v->sh, out_path(v), VQ_NPY_F32, 3, shape, sim)
+                                    : sh_end(v->sh);
+    sh_codebook_release(&c);
+    free(sim);
+    free(order);
+    return rc;
+}
+
 /* ---- dead codes ---- */
 
 struct dead_list {

@@ -24,10 +24,11 @@ struct sh_codebook_view {
 enum vq_status sh_codebook_counts(const struct sh_codebook_view *v, struct sh_mod at,
                                   struct sh_codebook *c, double *count, struct vq_err *err);
 
-enum sh_rc sh_codebook_lorenz(const struct sh_codebook_view *v); /* how use is shared out */
-enum sh_rc sh_codebook_map(const struct sh_codebook_view *v);    /* codes on two axes */
-enum sh_rc sh_codebook_dead(const struct sh_codebook_view *v);   /* dead codes, and their needs */
-enum sh_rc sh_codebook_drift(const struct sh_codebook_view *v);  /* since --against */
+enum sh_rc sh_codebook_lorenz(const struct sh_codebook_view *v);     /* how use is shared out */
+enum sh_rc sh_codebook_map(const struct sh_codebook_view *v);        /* codes on two axes */
+enum sh_rc sh_codebook_similarity(const struct sh_codebook_view *v); /* like codes together */
+enum sh_rc sh_codebook_dead(const struct sh_codebook_view *v);  /* dead codes, and their needs */
+enum sh_rc sh_codebook_drift(const struct sh_codebook_view *v); /* since --against */
 
 /* The model that `text` names: one that is loaded, or a checkpoint to be opened, which *owned then
  * is too. Its codebooks have the shapes of m's, else VQ_ESHAPE. */

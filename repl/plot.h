@@ -70,6 +70,8 @@ enum vq_status sh_draw_cache(struct sh_plotting *p, struct viz_canvas **out, str
 enum vq_status sh_draw_growth(struct sh_plotting *p, struct viz_canvas **out, struct vq_err *err);
 enum vq_status sh_draw_attn(struct sh_plotting *p, struct viz_canvas **out, struct vq_err *err);
 enum vq_status sh_draw_attn_map(struct sh_plotting *p, struct viz_canvas **out, struct vq_err *err);
+enum vq_status sh_draw_attn_rows(struct sh_plotting *p, struct viz_canvas **out,
+                                 struct vq_err *err);
 enum vq_status sh_draw_mass(struct sh_plotting *p, struct viz_canvas **out, struct vq_err *err);
 enum vq_status sh_draw_distance(struct sh_plotting *p, struct viz_canvas **out, struct vq_err *err);
 /* plot_inside.c */
@@ -80,5 +82,6 @@ enum vq_status sh_draw_lens(struct sh_plotting *p, struct viz_canvas **out, stru
 enum vq_status sh_draw_attribute(struct sh_plotting *p, struct viz_canvas **out,
                                  struct vq_err *err);
 enum vq_status sh_draw_surprise(struct sh_plotting *p, struct viz_canvas **out, struct vq_err *err);
+enum vq_status sh_draw_compare(struct sh_plotting *p, struct viz_canvas **out, struct vq_err *err);
 
 #endif

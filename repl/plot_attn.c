@@ -191,6 +191,35 @@ enum vq_status sh_draw_attn_map(struct sh_plotting *p, struct viz_canvas **out, 
     return status;
 }
 
+/* One query in every module. */
+enum vq_status sh_draw_attn_rows(struct sh_plotting *p, struct viz_canvas **out, struct vq_err *err)
+{
+    struct sh_attn_run r;
+    char **names = sh_plot_names(p);
+    enum vq_status status = run(p, &r, "", SH_ATTN_MAP, err);
+    if (status == VQ_OK && !names)
+        status = vq_nomem(err, "names", p->heads.n, sizeof(*names));
+    if (status == VQ_OK) {
+        const struct viz_matrix matrix = {.v = viz_f32(r.map, p->heads.n * r.keys),
+                                          .rows = p->heads.n,
+                                          .cols = r.keys,
+                                          .row_names = (const char *const *)names,
+                                          .reduce = VIZ_REDUCE_MAX};
+        sh_plot_title(p, "Attention of one query, module by module");
+        sh_plot_subtitle(p,
+                         "query at position %lld; positions behind the window share the weight "
+                         "of their code equally",
+                         (long long)r.to);
+        p->chart.xlabel = "position attended to";
+        p->chart.ylabel = "module";
+        p->chart.zlabel = "weight";
+        status = viz_plot_heat(out, &p->chart, &matrix, err);
+    }
+    sh_plot_free_names(names, p->heads.n);
+    sh_attn_release(&r);
+    return status;
+}
+
 enum vq_status sh_draw_mass(struct sh_plotting *p, struct viz_canvas **out, struct vq_err *err)
 {
     struct sh_attn_run r;

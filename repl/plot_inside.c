@@ -10,6 +10,7 @@
 #include "core/inspect/stream.h"
 #include "core/inspect/surprise.h"
 #include "core/kernels/vec.h"
+#include "repl/input.h"
 #include "repl/out.h"
 #include "repl/plot.h"
 #include "repl/probing.h"
@@ -286,5 +287,57 @@ enum vq_status sh_draw_surprise(struct sh_plotting *p, struct viz_canvas **out, 
     if (status == VQ_OK)
         status = draw_surprise(p, &s, out, err);
     sh_surprise_release(&s);
+    return status;
+}
+
+/* ---- two models on one text ---- */
+
+/* Bits that the other model loses or gains, token by token. */
+static enum vq_status draw_changes(struct sh_plotting *p, const struct sh_surprising *a,
+                                   const struct sh_surprising *b, struct viz_canvas **out,
+                                   struct vq_err *err)
+{
+    double *x = vq_alloc(2 * a->n, sizeof(*x)), *y = x + a->n, sum = 0.0;
+    if (!x)
+        return vq_nomem(err, "changes", 2 * a->n, sizeof(*x));
+    for (size_t i = 0; i < a->n; i++) {
+        x[i] = (double)a->first + (double)i;
+        y[i] = (a->v[i].nats - b->v[i].nats) * BITS;
+        sum += y[i];
+    }
+    const struct viz_series series = {.x = viz_f64(x, a->n), .y = viz_f64(y, a->n)};
+    sh_plot_subtitle(p, "bits that %s knows better; mean %.4f over %zu tokens", b->m->name,
+                     sum / (double)a->n, a->n);
+    p->chart.xlabel = "position";
+    p->chart.ylabel = "bits";
+    enum vq_status status = viz_plot_lines(out, &p->chart, &series, 1, err);
+    free(x);
+    return status;
+}
+
+enum vq_status sh_draw_compare(struct sh_plotting *p, struct viz_canvas **out, struct vq_err *err)
+{
+    const char *name = sh_opt_text(p->a, "against");
+    struct sh_model *other = name ? sh_model_find(p->sh, name) : NULL;
+    struct sh_surprising a = {.sh = p->sh, .m = p->m}, b = {.sh = p->sh, .m = other};
+    if (!other)
+        return vq_fail(err, VQ_EINVAL, "with which model? --against names one that is loaded");
+    if (!sh_input_given(p->a))
+        return vq_fail(err, VQ_EINVAL, "on which text? give --text, --file or --tokens");
+    if (vq_model_config(other->model)->n_vocab != vq_model_config(p->m->model)->n_vocab)
+        return vq_fail(err, VQ_ESHAPE, "%s has another vocabulary", name);
+    enum sh_rc rc = sh_surprise(&a, p->a, NULL);
+    if (rc == SH_OK)
+        rc = sh_surprise(&b, p->a, NULL);
+    enum vq_status status = rc == SH_OK ? VQ_OK : sh_plot_said(p, rc, err);
+    if (status == VQ_OK && a.n != b.n)
+        status = vq_fail(err, VQ_ESHAPE, "the vocabularies cut the text into %zu and %zu tokens",
+                         a.n, b.n);
+    p->heads.n = 0;
+    sh_plot_title(p, "Where two models disagree");
+    if (status == VQ_OK)
+        status = draw_changes(p, &a, &b, out, err);
+    sh_surprise_release(&a);
+    sh_surprise_release(&b);
     return status;
 }

@@ -14,7 +14,8 @@ attn 0.1 --distance
 attn --distance --out bins.npy
 attn 0.1 --span 2 --text "abc"
 # What is wrong.
-attn --per-token
+attn 0-1.1 --per-token --top 1 --pos 3
+attn --span 1-2
 attn 0 --span 1-2
 attn 0.1 --span 5-3
 attn 0.1 --span 1-2000

@@ -4,6 +4,10 @@ cache drop 1
 feed --file tests/data/prose.txt
 cache 0.1 --members --top 2
 cache --out counts.npy
+cache --window-text
+cache 0.1,1.1 --growth 3
+cache 0.1 --growth 4 --text "abc" --out growth.npy
+cache --growth 5 --out growth.npy
 state fork here
 feed --text " and so it was"
 cache --diff here
@@ -38,6 +42,7 @@ cache --apply
 cache drop 1 --codes
 cache --text abc
 cache --members --window
+cache --growth 3 --apply
 cache --codes --diff nothing
 cache 0.1 0.2
 cache reduce

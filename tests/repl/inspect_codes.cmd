@@ -6,6 +6,7 @@ codebook 0.1 --against small
 codebook 0.1 --against samples/models/text-small.safetensors --codes --out moved.npy
 codebook 1.1 --map --out map.npy
 codebook --out counts.npy
+codebook --similarity --out sim.npy
 codes "ab" --modules 0.1,2.2
 codes --text "ab" --out codes.npy
 codes --text "ab" --errors --modules 0.1
@@ -40,6 +41,7 @@ codebook 0.2:1 --dead
 feed --tokens tests/data/golden/heads3/inputs.npy
 codebook 0.2:1 --dead --seen
 codebook 0.2:2 --map
+codebook 0.2:2 --similarity
 codes --row 1 --modules 0.2 --out codes.npy
 search --like 0.1:2/5 --top 2
 search 17 --top 1

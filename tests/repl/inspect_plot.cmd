@@ -17,6 +17,8 @@ plot growth 1.1 --out a.png
 plot attn-map 1.1 --span 0-12 --text "It is a truth" --out a.png
 plot attn-map 1.1 --span -3:-1 --log --out a.png
 plot mass --out a.png
+plot attn-rows --pos 300 --out a.png
+plot compare --against small --text "It is a truth" --out a.png
 plot distance 0 --out a.png
 plot stream --out a.png
 plot gates --text "It is a truth" --out a.png
@@ -35,6 +37,8 @@ plot attn-map 1.1 --span 5-2 --out a.png
 plot attn-grid --out a.png
 plot patch --out a.png
 plot lens --pos 9999 --out a.png
+plot compare --out a.png
+plot compare --against small --out a.png
 plot usage --over nothing --out a.png
 plot pie --out a.png
 !echo odd shapes and batches
