@@ -34,6 +34,8 @@ CPPFLAGS := $(CPPFLAGS) $(call pkg,--cflags,stb chafa libcjson msgpack sentencep
 COMMON    = $(OPT) -g -fno-omit-frame-pointer $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
 CFLAGS   += -std=c11 $(COMMON)
 CXXFLAGS += -std=c++17 $(COMMON)
+# The C driver links, which has no runtime for checks of C++ types.
+CXXFLAGS += $(if $(SAN),-fno-sanitize=vptr$(if $(findstring clang,$(CC)),$(comma)function))
 LDFLAGS  += $(if $(SAN),-fsanitize=$(SAN))
 LDLIBS   := $(call pkg,--libs,libcjson,-lcjson) $(call pkg,--libs,msgpack,-lmsgpackc) \
             $(call pkg,--libs,sqlite3,-lsqlite3) $(call pkg,--libs,sentencepiece,-lsentencepiece) \
