@@ -122,7 +122,7 @@ static void json_cell(const struct sh_result *r, const struct sh_cell *c, struct
 
 static const struct sh_cell *cells(const struct sh_result *r, size_t row)
 {
-    return r->cell + row * r->n_col;
+    return r->n_col ? r->cell + row * r->n_col : NULL; /* no columns, no memory */
 }
 
 static void json_row(const struct sh_result *r, size_t row, struct vq_text *to)
