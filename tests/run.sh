@@ -3,11 +3,12 @@
 #   T=NAME      only the tests whose name contains NAME
 #   UPDATE=1    rewrites the expected files of the shell transcripts
 #   JOBS=N      tests at a time (default: the processors)
+#   LIMIT=S     seconds after which a test has hung (default: 600)
 # The last line is "N passed, N failed, N skipped".
 set -u
 BUILD=${BUILD:-build/gcc}
 T=${T:-}
-export BUILD UPDATE="${UPDATE:-}"
+export BUILD UPDATE="${UPDATE:-}" LIMIT="${LIMIT:-600}"
 cd "$(dirname "$0")/.."
 root=$(pwd)
 logs=$root/$BUILD/tests/logs
@@ -59,7 +60,7 @@ run_one() {
     log=$logs/$(echo "$name" | tr / .)
     case $name in de/*) export LOCPATH=$locales LC_ALL=de_DE.UTF-8 ;; esac
     began=$(date +%s%N)
-    "$@" > "$log.log" 2>&1 < /dev/null
+    timeout -k 5 "$LIMIT" "$@" > "$log.log" 2>&1 < /dev/null
     code=$?
     ms=$((($(date +%s%N) - began) / 1000000))
     case $code in
