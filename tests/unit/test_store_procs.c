@@ -463,6 +463,8 @@ static void imports_merges_purges(int i)
     struct vq_store *store;
     struct vq_intake in;
     need(vq_store_open(&store, shared_path, NULL, &e), 1, &e);
+    /* One killed before us may have left runs removed: an import would leave them so. */
+    need(vq_store_purge(store, NULL, INFINITY, NULL, &e), 11, &e);
     for (;;) {
         char ids[BOOK_RUNS][VQ_RUN_ID_SIZE];
         const char *v[BOOK_RUNS];
