@@ -13,6 +13,7 @@
 #include "repl/cmds.h"
 #include "repl/out.h"
 #include "repl/runlog.h"
+#include "repl/signals.h"
 #include "repl/training.h"
 
 struct training {
@@ -27,6 +28,7 @@ struct training {
     uint64_t seed;
     uint16_t *token_bytes; /* NULL: ids stand for no bytes */
     const char *place;     /* where in the source to begin; NULL: at its beginning */
+    bool told;             /* what a second Ctrl-C would do */
 };
 
 /* ---- the configuration ---- */
@@ -326,11 +328,23 @@ static void begin_run(const struct training *t)
     vq_text_release(&text);
 }
 
+/* Updates of wide models take minutes: the first Ctrl-C lets the one under way be finished, the
+ * second gives it up. Polled inside updates, and so the place to say it. */
+static bool abandons(void *ud)
+{
+    struct training *t = ud;
+    if (sh_signals_interrupted() && !t->told)
+        sh_note(t->sh, "this update will be finished and saved; Ctrl-C again gives it up");
+    t->told = t->told || sh_signals_interrupted();
+    return sh_signals_interrupted() > 1;
+}
+
 static enum sh_rc train(struct training *t)
 {
     const struct sh_args *a = t->args;
     struct vq_err err = {0};
     struct vq_train_result result;
+    const struct vq_cancel abandon = {.poll = abandons, .ud = t};
     const struct vq_train_options o = {.folder = sh_opt_text(a, "out"),
                                        .flax = !strcmp(sh_opt_text(a, "save-as"), "flax"),
                                        .overwrite = sh_opt_flag(a, "overwrite"),
@@ -343,6 +357,7 @@ static enum sh_rc train(struct training *t)
                                        .token_bytes = t->token_bytes,
                                        .place = t->place,
                                        .cancel = sh_cancel(t->sh),
+                                       .abandon = &abandon,
                                        .ud = t,
                                        .metric = on_metric,
                                        .progress = on_progress,
@@ -499,8 +514,9 @@ const struct sh_cmd cmd_train = {
         "checkpoint_<step>.safetensors, which hold all that resuming needs; `load` opens them.\n\n"
         "Memory is estimated before anything is done. Losses, gradient norm, learning rate, speed "
         "and the codebooks' metrics go to the run database as they come: `run`, `plot`. Ctrl-C "
-        "finishes the update, saves, and returns. A loss that is not finite ends training, with "
-        "the last good step saved.",
+        "finishes the update, saves, and returns; a second one gives the update up, and its "
+        "sequences begin again when training goes on. A loss that is not finite ends training, "
+        "with the last good step saved.",
     .examples = train_examples,
     .opts = train_opts,
     .run = run_train,

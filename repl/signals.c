@@ -69,9 +69,9 @@ bool sh_signals_command(bool begins)
     return was;
 }
 
-bool sh_signals_interrupted(void)
+int sh_signals_interrupted(void)
 {
-    return interrupts > 0;
+    return interrupts;
 }
 
 static void drain(void)

@@ -15,8 +15,8 @@ void sh_signals_install(void);
 
 /* A command begins or ends: while one runs, the third interrupt leaves. Returns what it was. */
 bool sh_signals_command(bool begins);
-/* SIGINT came since the last sh_signals_clear(). */
-bool sh_signals_interrupted(void);
+/* How often SIGINT came since the last sh_signals_clear(). */
+int sh_signals_interrupted(void);
 void sh_signals_clear(void);
 /* The signal that asked the program to end, or 0. */
 int sh_signals_ending(void);

@@ -46,7 +46,7 @@ static enum vq_status one_update(struct vq_train_bench *b, struct vq_trainer *t,
     bool intact;
     draw(targets, n, c->n_vocab, rng);
     double start = now();
-    enum vq_status st = vq_trainer_step(t, targets, U, false, &report, &intact, err);
+    enum vq_status st = vq_trainer_step(t, targets, U, false, NULL, &report, &intact, err);
     double seconds = now() - start;
     if (st || !counts)
         return st;

@@ -229,8 +229,8 @@ static enum vq_status fetch(struct loop *l, struct vq_err *err)
 
 static enum vq_status save(struct loop *l, double loss, struct vq_err *err);
 
-/* What an update that went wrong leaves behind: parameters of the last good step are saved, with
- * the present batch to begin again, since its attention state is gone. */
+/* What an update that went wrong, or was given up, leaves behind: parameters of the last good step
+ * are saved, with the present batch to begin again, since its attention state is gone. */
 static void save_last_good(struct loop *l, bool intact, struct vq_err *err)
 {
     struct vq_err why = {0};
@@ -260,8 +260,11 @@ static enum vq_status update(struct loop *l, struct vq_err *err)
     const int32_t *targets = l->targets + l->t->state->position;
     uint64_t bytes = count_bytes(l, targets);
     double start = now();
-    st = vq_trainer_step(l->t, targets, (size_t)c->sequence_len, measures(l), &r, &intact, err);
-    if (st == VQ_ENUM)
+    st = vq_trainer_step(l->t, targets, (size_t)c->sequence_len, measures(l), l->o->abandon, &r,
+                         &intact, err);
+    if (st == VQ_ECANCELLED)
+        vq_fail(err, st, "interrupted; update %" PRId64 " was given up", l->t->step + 1);
+    if (st == VQ_ENUM || st == VQ_ECANCELLED)
         save_last_good(l, intact, err);
     if (st)
         return st;

@@ -36,9 +36,10 @@ struct vq_train_options {
     size_t keep;           /* as in kept.h */
     int64_t metrics_every; /* updates between the quantiser's metrics, which the first and the last
                               have too; 0: never */
-    const uint16_t *token_bytes; /* [n_vocab] bytes that an id stands for; NULL: none do */
-    const char *place;           /* where in the source to begin, JSON; NULL: at its beginning */
-    const struct vq_cancel *cancel;
+    const uint16_t *token_bytes;    /* [n_vocab] bytes that an id stands for; NULL: none do */
+    const char *place;              /* where in the source to begin, JSON; NULL: at its beginning */
+    const struct vq_cancel *cancel; /* stop after the update under way, and save */
+    const struct vq_cancel *abandon; /* give up the update under way, and save the one before */
     /* Callbacks, each may be NULL. */
     void *ud;
     void (*metric)(void *ud, const char *name, int64_t step, double value);

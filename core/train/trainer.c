@@ -248,8 +248,8 @@ static void move_on(struct vq_trainer *t, const struct vq_update_result *r)
 }
 
 enum vq_status vq_trainer_step(struct vq_trainer *t, const int32_t *targets, size_t stride,
-                               bool metrics, struct vq_trainer_report *out, bool *intact,
-                               struct vq_err *err)
+                               bool metrics, const struct vq_cancel *cancel,
+                               struct vq_trainer_report *out, bool *intact, struct vq_err *err)
 {
     struct vq_rng rng;
     const struct vq_update u = {.params = t->params,
@@ -261,6 +261,7 @@ enum vq_status vq_trainer_step(struct vq_trainer *t, const int32_t *targets, siz
                                 .seed = t->seed,
                                 .sequence = t->sequence,
                                 .metrics = metrics,
+                                .cancel = cancel,
                                 .keys = t->keys,
                                 .rng = &rng,
                                 .used = t->used};

@@ -74,11 +74,13 @@ struct vq_trainer_report {
  * apart; moves on to the next place. VQ_EINVAL as from vq_grad_update. VQ_ENUM when loss, gradients
  * or the parameters made from them are not finite, naming the step and the first tensor that went
  * bad: *intact then says whether the parameters are still those of the last good step (they are
- * unless the update itself overflowed); the trainer must not be used on.
+ * unless the update itself overflowed); the trainer must not be used on. VQ_ECANCELLED when
+ * `cancel` (may be NULL), polled between modules, said stop: *intact is true, and the trainer must
+ * not be used on either.
  */
 enum vq_status vq_trainer_step(struct vq_trainer *t, const int32_t *targets, size_t stride,
-                               bool metrics, struct vq_trainer_report *out, bool *intact,
-                               struct vq_err *err);
+                               bool metrics, const struct vq_cancel *cancel,
+                               struct vq_trainer_report *out, bool *intact, struct vq_err *err);
 
 /* Loss of targets on the present parameters, without dropout and without changing the trainer;
  * `state` is another one, made for the same batch, which moves on. */

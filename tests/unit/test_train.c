@@ -41,6 +41,8 @@ struct counted {
     double revived;    /* codes in all; NaN: that is not told */
     int64_t poison_at; /* a parameter grows too large after so many updates; 0: never */
     struct vq_trainer *poisoned;
+    int64_t abandon_at; /* give the next update up once so many are done; 0: never */
+    int polls;          /* of the update to be given up */
 };
 
 static void on_metric(void *ud, const char *name, int64_t step, double value)
@@ -131,12 +133,21 @@ static enum vq_status begin(struct run *r, const struct plan *p)
     return VQ_OK;
 }
 
+/* Gives an update up in its middle, after the second module. */
+static bool poll_abandon(void *ud)
+{
+    struct counted *c = ud;
+    return c->abandon_at && c->updates == c->abandon_at && ++c->polls > 2;
+}
+
 static enum vq_status go(struct run *r, const struct plan *p)
 {
     const struct vq_cancel cancel = {.poll = poll, .ud = &r->counted};
+    const struct vq_cancel abandon = {.poll = poll_abandon, .ud = &r->counted};
     struct vq_train_options o = p->o;
     o.folder = r->folder;
     o.cancel = &cancel;
+    o.abandon = &abandon;
     o.ud = &r->counted;
     o.metric = on_metric;
     o.progress = on_progress;
@@ -369,11 +380,11 @@ static void test_seeds_differ(void **state)
     int32_t targets[3 * 64];
     size_t rows;
     assert_ok(r.source.next(r.source.ud, targets, &rows, &err), &err);
-    assert_ok(vq_trainer_step(r.trainer, targets, 64, false, &one, &intact, &err), &err);
+    assert_ok(vq_trainer_step(r.trainer, targets, 64, false, NULL, &one, &intact, &err), &err);
     end(&r);
     assert_ok(begin(&r, &p), &err);
     r.trainer->seed = 8;
-    assert_ok(vq_trainer_step(r.trainer, targets, 64, false, &two, &intact, &err), &err);
+    assert_ok(vq_trainer_step(r.trainer, targets, 64, false, NULL, &two, &intact, &err), &err);
     assert_true(one.loss != two.loss);
     end(&r);
 }
@@ -413,12 +424,12 @@ static void test_not_finite(void **state)
     int32_t targets[3 * 64];
     size_t rows;
     assert_ok(r.source.next(r.source.ud, targets, &rows, &err), &err);
-    assert_ok(vq_trainer_step(r.trainer, targets, 64, false, &report, &intact, &err), &err);
+    assert_ok(vq_trainer_step(r.trainer, targets, 64, false, NULL, &report, &intact, &err), &err);
     const struct vq_param *u =
         vq_params_find(r.trainer->layout, "transformer_layers_0/scanned_attn2/u");
     r.trainer->params[u->offset + 3] = NAN;
-    assert_int_equal(vq_trainer_step(r.trainer, targets + 16, 64, false, &report, &intact, &err),
-                     VQ_ENUM);
+    assert_int_equal(
+        vq_trainer_step(r.trainer, targets + 16, 64, false, NULL, &report, &intact, &err), VQ_ENUM);
     assert_says(&err, "update 2", "transformer_layers_0/scanned_attn2/u");
     end(&r);
 }
@@ -447,6 +458,30 @@ static void test_the_last_good_step_is_saved(void **state)
     assert_int_equal(r.trainer->sequence, 1);
     assert_int_equal(r.trainer->state->position, 0);
     assert_string_equal(r.checkpoint.place, "{\"batch\": 1}");
+    end(&r);
+}
+
+/* Given up in the seventh update: the sixth is saved in the same way, and goes on. */
+static void test_an_update_given_up(void **state)
+{
+    (void)state;
+    struct plan p = dropping("optimizer=adamw", "given-up");
+    struct run r = {0};
+    assert_ok(begin(&r, &p), &err);
+    r.counted.abandon_at = 6;
+    assert_int_equal(go(&r, &p), VQ_ECANCELLED);
+    assert_says(&err, "update 7", "given up");
+    assert_int_equal(r.result.step, 6);
+    assert_string_equal(r.result.path, file_in("given-up/checkpoint_6.safetensors"));
+    end(&r);
+
+    p = (struct plan){.from = file_in("given-up/checkpoint_6.safetensors"),
+                      .tokens = p.tokens,
+                      .out = "given-up"};
+    assert_ok(begin(&r, &p), &err);
+    assert_int_equal(r.trainer->state->position, 0);
+    assert_ok(go(&r, &p), &err);
+    assert_int_equal(r.result.step, 6 + 2 * 4); /* the second batch whole, and the third */
     end(&r);
 }
 
@@ -691,6 +726,7 @@ int main(void)
         cmocka_unit_test(test_other_data_and_parameters_alone),
         cmocka_unit_test(test_not_finite),
         cmocka_unit_test(test_the_last_good_step_is_saved),
+        cmocka_unit_test(test_an_update_given_up),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_cancelled_before_the_first_update),
         cmocka_unit_test(test_validation_decides_what_is_kept),
