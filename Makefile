@@ -64,7 +64,7 @@ tool_bin := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(wildcard tests/t
 # One short line for each step; V=1 shows the commands.
 say = $(if $(V),,@printf '  %-4s%s\n' $(1) $@;)
 
-.PHONY: all build-all run train-demo test check bench-store setup install uninstall clean help lint FORCE
+.PHONY: all build-all run train-demo train-prose train-emoji test check bench-store setup install uninstall clean help lint FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -129,6 +129,14 @@ run: setup ## install what is missing, build, open the shell on a shipped model
 train-demo: vqsh ## train a tiny model on Shakespeare in two minutes and let it write
 	@mkdir -p build
 	./vqsh --db build/train-demo.db --format table samples/train-demo.vqsh
+
+# The data comes from package archives, once; the checkpoints stay in build/.
+train-prose: ## train the shipped text model again, in some hours
+train-emoji: ## train the shipped image model again, in some hours
+train-prose train-emoji: train-%: vqsh
+	@mkdir -p build
+	[ -d build/data/$* ] || samples/train/get-$*.sh build/data/$*
+	./vqsh --db build/train-$*.db --format table samples/train/$*.vqsh
 
 test: ## install what is missing, build, run all the tests
 	@./setup.sh build test

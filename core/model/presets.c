@@ -50,19 +50,19 @@ static const struct preset presets[] = {
      "c_gamma=0.99 optimizer=adamw lr_schedule=cosine lr_max=0.004 grad_clip=0.1 wd_lam=0.0002 "
      "n_warmup_step=50 n_max_step=1000 n_extra_step=0 vocab=bytes"},
     {"text-medium",
-     "d_model=256 d_k=64 d_v=512 n_head=1 n_code=128 n_layer=5 n_vocab=259 d_ff=0 "
-     "mem_len=256 block_len=256 agg_cache=1 grad_thru_cache=1 pe_abs=0 e_tie=0 e_preln=1 "
-     "e_scale=1 pe_lam=100000 sequence_len=8192 update_len=1024 global_batch_size=8 "
-     "p_dropemb=0 p_dropsin=0.1 p_dropres=0.1 p_droplyr=0 p_nucleus=0.9 c_beta=0.0001 "
-     "c_gamma=0.99 optimizer=adamw lr_schedule=cosine lr_max=0.002 grad_clip=0.1 wd_lam=0.0002 "
-     "n_warmup_step=200 n_max_step=6000 n_extra_step=0 vocab=bytes"},
+     "d_model=256 d_k=64 d_v=512 n_head=1 n_code=128 n_layer=4 n_vocab=259 d_ff=0 "
+     "mem_len=128 block_len=128 agg_cache=1 grad_thru_cache=1 pe_abs=0 e_tie=0 e_preln=1 "
+     "e_scale=1 pe_lam=100000 sequence_len=8192 update_len=512 global_batch_size=8 "
+     "p_dropemb=0 p_dropsin=0 p_dropres=0 p_droplyr=0 p_nucleus=0.9 c_beta=0.0001 "
+     "c_gamma=0.99 optimizer=adamw lr_schedule=cosine lr_max=0.0025 grad_clip=0.1 wd_lam=0.0002 "
+     "n_warmup_step=200 n_max_step=5500 n_extra_step=0 vocab=bytes"},
     {"emoji-small",
      "d_model=192 d_k=64 d_v=384 n_head=1 n_code=128 n_layer=4 n_vocab=259 d_ff=0 "
-     "mem_len=384 block_len=384 agg_cache=1 grad_thru_cache=1 pe_abs=1 e_tie=1 e_preln=1 "
-     "e_scale=0.07 pe_lam=100000 sequence_len=12288 update_len=1536 global_batch_size=4 "
-     "p_dropemb=0 p_dropsin=0.1 p_dropres=0.1 p_droplyr=0 p_nucleus=0.999 c_beta=0.0001 "
-     "c_gamma=0.99 optimizer=adamw lr_schedule=cosine lr_max=0.002 grad_clip=0.1 wd_lam=0.0002 "
-     "n_warmup_step=200 n_max_step=6000 n_extra_step=0 vocab=image64"},
+     "mem_len=192 block_len=192 agg_cache=1 grad_thru_cache=1 pe_abs=1 e_tie=1 e_preln=1 "
+     "e_scale=0.07 pe_lam=100000 sequence_len=12288 update_len=768 global_batch_size=4 "
+     "p_dropemb=0 p_dropsin=0 p_dropres=0 p_droplyr=0 p_nucleus=0.999 c_beta=0.0001 "
+     "c_gamma=0.99 optimizer=adamw lr_schedule=cosine lr_max=0.0025 grad_clip=0.1 wd_lam=0.0002 "
+     "n_warmup_step=200 n_max_step=9000 n_extra_step=0 vocab=image64"},
 };
 enum { N_PRESET = sizeof(presets) / sizeof(presets[0]) };
 

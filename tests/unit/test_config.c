@@ -203,8 +203,8 @@ static void test_presets(void **state)
                 {"imagenet64", "image64", 1249.6e6, 0, 12288, 1536},
                 {"text-small", "bytes", 744966, 0.1, 4096, 512},
                 {"text-tiny", "bytes", 317766, 0.1, 512, 256},
-                {"text-medium", "bytes", 4646918, 0.1, 8192, 1024},
-                {"emoji-small", "image64", 2185412, 0.1, 12288, 1536}};
+                {"text-medium", "bytes", 3744262, 0.1, 8192, 512},
+                {"emoji-small", "image64", 2185412, 0.1, 12288, 768}};
     enum { N_ROW = sizeof(rows) / sizeof(rows[0]) };
     assert_int_equal(vq_preset_count(), N_ROW);
     for (size_t i = 0; i < N_ROW; i++) {
