@@ -26,9 +26,9 @@
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_PIPE = 128 + SIGPIPE };
 
 struct options {
-    const char **commands; /* of -c, in order */
-    size_t n_command;
-    const char *load, *db, *format, *threads, *seed, *color;
+    const char **commands, **loads; /* of -c and --load, in order */
+    size_t n_command, n_load;
+    const char *db, *format, *threads, *seed, *color;
     bool no_log, read_only, keep_going, no_init, quiet;
 };
 
@@ -38,7 +38,8 @@ static const char usage[] =
     "input that is no terminal it runs commands and leaves.\n"
     "\n"
     "  -c COMMANDS     run COMMANDS and leave; may be repeated\n"
-    "  --load PATH     open a model first, as `load PATH` does\n"
+    "  --load PATH     open a model first, as `load PATH` does; may be repeated, the last is "
+    "current\n"
     "  --db FILE       run database (default $VQSH_DB, else ~/.local/share/vqsh/runs.db)\n"
     "  --no-log        record nothing in this session\n"
     "  --read-only     open the run database for reading alone; record nothing\n"
@@ -106,7 +107,7 @@ static int take_option(struct options *o, int c)
         o->commands[o->n_command++] = optarg;
         return -1;
     case OPT_LOAD:
-        o->load = optarg;
+        o->loads[o->n_load++] = optarg;
         return -1;
     case OPT_DB:
         o->db = optarg;
@@ -152,7 +153,8 @@ static int parse_options(int argc, char **argv, struct options *o)
 {
     int c, status = -1;
     o->commands = vq_calloc((size_t)argc, sizeof(*o->commands));
-    if (!o->commands)
+    o->loads = vq_calloc((size_t)argc, sizeof(*o->loads));
+    if (!o->commands || !o->loads)
         return EXIT_FAILED;
     while (status < 0 && (c = getopt_long(argc, argv, "c:", long_options, NULL)) != -1)
         status = take_option(o, c);
@@ -197,12 +199,10 @@ static void read_init(struct sh *sh)
     vq_text_release(&path);
 }
 
-/* The command that --load stands for. */
-static void load_first(struct sh *sh, const char *path)
+/* The command that a --load stands for. */
+static void load(struct sh *sh, const char *path)
 {
     struct vq_text command = {0};
-    if (!path)
-        return;
     vq_text_puts(&command, "load ");
     sh_split_quote(path, strlen(path), &command);
     if (!command.failed)
@@ -211,13 +211,14 @@ static void load_first(struct sh *sh, const char *path)
 }
 
 /* Reads and runs inputs until the end of them. */
-static void interact(struct sh *sh, const char *load)
+static void interact(struct sh *sh, const struct options *o)
 {
     char *text;
     sh_line_open(sh);
     sh_note(sh, "vqsh " VQSH_VERSION ". help lists the commands, Ctrl-D leaves.");
     sh_signals_command(true);
-    load_first(sh, load);
+    for (size_t i = 0; i < o->n_load && !sh->stop; i++)
+        load(sh, o->loads[i]);
     sh_signals_command(false);
     while (!sh->stop && !sh_signals_ending()) {
         enum sh_line got = sh_line_read(sh, &text);
@@ -236,7 +237,8 @@ static void interact(struct sh *sh, const char *load)
 static void batch(struct sh *sh, const struct options *o, char **scripts, int n_script)
 {
     sh_signals_command(true);
-    load_first(sh, o->load);
+    for (size_t i = 0; i < o->n_load && !sh->stop && (!sh->failed || sh->keep_going); i++)
+        load(sh, o->loads[i]);
     for (size_t i = 0; i < o->n_command && !sh->stop && (!sh->failed || sh->keep_going); i++)
         sh_exec_text(sh, o->commands[i], strlen(o->commands[i]), NULL);
     for (int i = 0; i < n_script && !sh->stop && (!sh->failed || sh->keep_going); i++) {
@@ -286,7 +288,7 @@ static int run(struct sh *sh, const struct options *o, char **scripts, int n_scr
     if (sh->interactive && !o->no_init)
         read_init(sh);
     if (sh->interactive)
-        interact(sh, o->load);
+        interact(sh, o);
     else
         batch(sh, o, scripts, n_script);
     if (sh_out_redirect(sh, NULL, NULL) || sh_out_finish(sh, SH_OK) != SH_OK)
@@ -312,5 +314,6 @@ int main(int argc, char **argv)
         sh_release(&sh);
     }
     free(o.commands);
+    free(o.loads);
     return status;
 }

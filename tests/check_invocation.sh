@@ -80,6 +80,14 @@ printf 'show seed\n' | vqsh > out 2> err
 ! grep -q 'vqsh>' out err || fail "there is a prompt in a pipe"
 [ ! -e home/.local/state/vqsh/history ] || fail "batch wrote a history"
 
+# --load is a command, and several are: the last one's model is current.
+cp "$model" other.safetensors
+want 0 vqsh --no-log --quiet --format csv --load "$model" --load other.safetensors -c models
+[ "$(tail -n 2 out | cut -d , -f 1,2 | tr '\n' ' ')" = 'false,text-small true,other ' ] ||
+    fail "two --load: $(cat out)"
+want 1 vqsh --no-log --quiet --load none.safetensors --load other.safetensors -c models
+[ ! -s out ] || fail "a --load that failed did not end the batch: $(cat out)"
+
 # A disk that is full, a reader that has gone.
 for command in 'show seed' 'help' "$load" "$load; output /dev/null; output; sample --length 5"; do
     "$program" --no-log --quiet -c "$command" > /dev/full 2> err
