@@ -11,6 +11,7 @@
 #include "repl/out.h"
 #include "repl/part.h"
 #include "repl/runlog.h"
+#include "repl/training.h"
 
 struct evaluating {
     struct sh *sh;
@@ -212,6 +213,7 @@ const struct sh_cmd cmd_eval = {
         "divides by the bytes of the text (of a picture: its dimensions), word_perplexity by its "
         "words: of the raw text when all of it is read, of what the tokens stand for under "
         "--limit. The session that `feed` moves is not touched. Recorded as a run.",
+    .list = sh_data_kinds,
     .examples = eval_examples,
     .needs = SH_NEED_MODEL,
     .opts = eval_opts,

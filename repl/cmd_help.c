@@ -52,17 +52,30 @@ static void put_option(const struct sh_opt *o, struct vq_text *to)
     vq_text_puts(to, "\n");
 }
 
+/* All that `help NAME` says between summary and options. */
+static void put_detail(const struct sh_cmd *cmd, struct vq_text *to)
+{
+    vq_text_puts(to, cmd->detail ? cmd->detail : "");
+    if (!cmd->list)
+        return;
+    vq_text_puts(to, "\n\n");
+    cmd->list(to);
+}
+
 static void put_command(const struct sh_cmd *cmd, struct vq_text *to)
 {
+    struct vq_text detail = {0};
     char usage[512];
     vq_text_printf(to, "%s\n\n", sh_cmd_usage(cmd, usage, sizeof(usage)));
     vq_text_printf(to, "  %c%s.\n", cmd->summary[0] & ~0x20, cmd->summary + 1);
     if (cmd->aliases)
         vq_text_printf(to, "  Also called %s.\n", cmd->aliases);
-    if (cmd->detail) {
+    put_detail(cmd, &detail);
+    if (detail.len) {
         vq_text_puts(to, "\n");
-        wrap(cmd->detail, to);
+        wrap(detail.data, to);
     }
+    vq_text_release(&detail);
     if (cmd->opts && cmd->opts->name)
         vq_text_puts(to, "\nOptions\n");
     for (const struct sh_opt *o = cmd->opts; o && o->name; o++)
@@ -84,7 +97,7 @@ static enum sh_rc finish_text(struct sh *sh, struct vq_text *t)
 /* A command as a record, for programs. */
 static enum sh_rc command_record(struct sh *sh, const struct sh_cmd *cmd)
 {
-    struct vq_text options = {0}, examples = {0};
+    struct vq_text options = {0}, examples = {0}, detail = {0};
     char usage[512];
     vq_text_puts(&examples, "[");
     for (const char *const *e = cmd->examples; e && *e; e++) {
@@ -106,11 +119,13 @@ static enum sh_rc command_record(struct sh *sh, const struct sh_cmd *cmd)
     sh_str(sh, "group", cmd->group);
     sh_str(sh, "usage", sh_cmd_usage(cmd, usage, sizeof(usage)));
     sh_str(sh, "summary", cmd->summary);
-    sh_str(sh, "detail", cmd->detail);
+    put_detail(cmd, &detail);
+    sh_str(sh, "detail", detail.len ? detail.data : NULL);
     sh_json(sh, "options", options.failed ? "[]" : options.data);
     sh_json(sh, "examples", examples.failed ? "[]" : examples.data);
     vq_text_release(&options);
     vq_text_release(&examples);
+    vq_text_release(&detail);
     return sh_end(sh);
 }
 

@@ -517,6 +517,7 @@ const struct sh_cmd cmd_train = {
         "finishes the update, saves, and returns; a second one gives the update up, and its "
         "sequences begin again when training goes on. A loss that is not finite ends training, "
         "with the last good step saved.",
+    .list = sh_data_kinds,
     .examples = train_examples,
     .opts = train_opts,
     .run = run_train,

@@ -6,6 +6,7 @@
 #ifndef VQ_REPL_CMDS_H
 #define VQ_REPL_CMDS_H
 
+#include "core/base/text.h"
 #include "repl/opt.h"
 #include "repl/sh.h"
 
@@ -24,10 +25,11 @@ enum {
 
 struct sh_cmd {
     const char *name;
-    const char *group;           /* heading in `help`: one of sh_cmd_groups() */
-    const char *args;            /* usage after the name: "MODULE [--pos P]"; "" for none */
-    const char *summary;         /* imperative, no full stop, at most 72 characters */
-    const char *detail;          /* paragraphs for `help NAME`, or NULL */
+    const char *group;                /* heading in `help`: one of sh_cmd_groups() */
+    const char *args;                 /* usage after the name: "MODULE [--pos P]"; "" for none */
+    const char *summary;              /* imperative, no full stop, at most 72 characters */
+    const char *detail;               /* paragraphs for `help NAME`, or NULL */
+    void (*list)(struct vq_text *to); /* puts lines below the detail, made from a table; or NULL */
     const char *const *examples; /* NULL-ended; each runs on the shipped model once it is loaded */
     int min_args, max_args;      /* positionals; max -1: any number */
     enum sh_kind kinds[4];       /* of the positionals; the last one given repeats */

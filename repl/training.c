@@ -7,7 +7,15 @@
 #include <unistd.h>
 
 #include "core/base/mem.h"
+#include "core/data/source.h"
 #include "repl/out.h"
+
+void sh_data_kinds(struct vq_text *to)
+{
+    vq_text_puts(to, "Kinds of data, told by what is found at PATH unless one is named:\n");
+    for (size_t i = 0; i < vq_data_kind_count(); i++)
+        vq_text_printf(to, "  %-10s  %s\n", vq_data_kind_name(i), vq_data_kind_help(i));
+}
 
 const char *sh_bytes_text(uint64_t bytes, char *buf, size_t len)
 {

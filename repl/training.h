@@ -5,6 +5,7 @@
 #ifndef VQ_REPL_TRAINING_H
 #define VQ_REPL_TRAINING_H
 
+#include "core/base/text.h"
 #include "core/train/trainer.h"
 #include "repl/opt.h"
 
@@ -30,6 +31,9 @@
         .name = "rows", .kind = SH_INT, .def = "0", .min = 0, .max = 1 << 24,                      \
         .help = "sequences that go through the model at a time (0: some 2048 tokens)"              \
     }
+
+/* The kinds of data sets, for the help of commands with --data. */
+void sh_data_kinds(struct vq_text *to);
 
 /* Bytes as people read them, "1.25 GB", into buf. Returns buf. */
 const char *sh_bytes_text(uint64_t bytes, char *buf, size_t len);

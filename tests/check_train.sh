@@ -54,6 +54,12 @@ want 0 vqsh --no-log --format json -c \
 says 'no optimiser state'
 [ "$(key step out)" = 1 ] || fail "parameters alone began at step $(key step out)"
 
+# The help says what data may be.
+for command in train eval; do
+    want 0 vqsh --no-log -c "help $command"
+    grep -q '^  imagenet64  npz ' out || fail "help $command does not list the kinds of data"
+done
+
 # ---- stopped in the middle
 stop() {
     "$program" --threads 1 --db runs.db -c \
