@@ -80,4 +80,16 @@ want 0 vqsh --no-log --quiet --format json -c "output /dev/null; load $model; ou
 awk '{ d = $1 - 1.7196891637; if (d < 0) d = -d; exit !(d < 1e-6) }' bits ||
     fail "heldout.txt: expected 1.7196891637 bits per byte, found $(cat bits)"
 
+# Products of rounded numbers, where the processor has them, stay within 0.001 of that.
+if vqsh --no-log -c 'set gemm bf16' > /dev/null 2>&1; then
+    want 0 vqsh --no-log --quiet --format json -c "set gemm bf16; output /dev/null; load $model
+        output; score --file samples/heldout.txt"
+    tail -n 1 out > json
+    "$tools/json_pick" bits_per_byte < json > bits
+    awk '{ d = $1 - 1.7196891637; if (d < 0) d = -d; exit !(d > 1e-6 && d < 1e-3) }' bits ||
+        fail "heldout.txt with gemm bf16: $(cat bits) bits per byte"
+else
+    echo "gemm bf16: skipped: no bfloat16 instructions here" >&2
+fi
+
 exit $status

@@ -21,15 +21,15 @@
 #define AHEAD_FLOATS 4096  /* how far ahead a stream of f32 is fetched */
 #define SERIAL_MACS  32768 /* a product smaller than this is not worth waking a thread */
 
-/* Slowest first; vq_gemm_default takes the last. */
+/* Slowest first but for one; vq_gemm_default takes the last. */
 static const struct vq_gemm *const backends[] = {
     &vq_gemm_portable,
 #if VQ_BLAS
     &vq_gemm_openblas,
 #endif
 #if defined(__x86_64__)
-    &vq_gemm_avx2,
-    &vq_gemm_avx512,
+    &vq_gemm_bf16, /* faster than all, but chosen only by name */
+    &vq_gemm_avx2,     &vq_gemm_avx512,
 #endif
 };
 
@@ -76,6 +76,11 @@ const struct vq_gemm *vq_gemm_find(const char *name)
 const char *vq_gemm_name(const struct vq_gemm *g)
 {
     return g->name;
+}
+
+const struct vq_gemm *vq_gemm_exact(const struct vq_gemm *g)
+{
+    return g->rounds ? g->few : g;
 }
 
 static size_t min_size(size_t a, size_t b)
@@ -220,7 +225,7 @@ void vq_weight_mul(const struct vq_gemm *g, struct vq_pool *pool, const struct v
             zero_rows(y, ldy, M, w->N);
         return;
     }
-    struct product j = {.g = g->product ? &vq_gemm_portable : g,
+    struct product j = {.g = g->product ? g->few : g,
                         .w = w,
                         .M = M,
                         .x = x,
@@ -304,7 +309,7 @@ void vq_gemm_nn(const struct vq_gemm *g, size_t M, size_t N, size_t K, const flo
     if (!M || !N || !K)
         return;
     if (M == 1) {
-        (g->product ? &vq_gemm_portable : g)->row(N, K, a, b, ldb, c);
+        (g->product ? g->few : g)->row(N, K, a, b, ldb, c);
         return;
     }
     if (g->product) {

@@ -36,6 +36,7 @@ const char *vq_gemm_blas_core(void)
 const struct vq_gemm vq_gemm_openblas = {
     .name = "openblas",
     .supported = single_threaded,
+    .few = &vq_gemm_portable,
     .product = product,
 };
 #else

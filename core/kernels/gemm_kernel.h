@@ -92,7 +92,10 @@ struct vq_gemm {
     void (*tile[VQ_WEIGHT_INT8 + 1])(const struct vq_tile *t); /* by format */
     /* c[N] += a[K] b[K,N] */
     void (*row)(size_t N, size_t K, const float *a, const float *b, size_t ldb, float *c);
-    /* If not NULL it does whole products in place of all of the above: c (+)= a b. */
+    /* If not NULL it does whole products in place of all of the above: c (+)= a b. Those of few
+     * rows, and single rows, are then left to the kernels of `few`. */
+    const struct vq_gemm *few;
+    bool rounds; /* products are of rounded numbers */
     void (*product)(size_t M, size_t N, size_t K, const float *a, size_t lda, const float *b,
                     size_t ldb, float *c, size_t ldc, bool accumulate);
 };
@@ -101,6 +104,7 @@ extern const struct vq_gemm vq_gemm_portable;
 #if defined(__x86_64__)
 extern const struct vq_gemm vq_gemm_avx2;
 extern const struct vq_gemm vq_gemm_avx512;
+extern const struct vq_gemm vq_gemm_bf16;
 #endif
 #if VQ_BLAS
 extern const struct vq_gemm vq_gemm_openblas;

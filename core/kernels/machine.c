@@ -95,7 +95,7 @@ enum vq_status vq_machine_sgemm_rate(double *flops_per_second, const char **back
     for (size_t i = 0; i < vq_gemm_backends(); i++) {
         m.gemm = vq_gemm_find(vq_gemm_backend_name(i));
         /* Plain C is never the fastest, unless there is nothing else. */
-        if (i == 0 && vq_gemm_backends() > 1)
+        if ((i == 0 && vq_gemm_backends() > 1) || m.gemm != vq_gemm_exact(m.gemm))
             continue;
         double rate = (double)threads * flops / multiply(&m, pool, threads);
         if (rate > *flops_per_second) {

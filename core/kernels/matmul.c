@@ -64,13 +64,15 @@ static size_t ceil_div(size_t a, size_t b)
     return a / b + (a % b != 0);
 }
 
-/* The tiles of a back-end, NULL where it does whole products. For bfloat16 it says only which
- * instructions may be used; OpenBLAS leaves that to us. */
+/* The tiles of a back-end, NULL where it does whole products. Whether numbers are rounded the mode
+ * alone says; for bfloat16 the back-end says only which instructions may be used, and OpenBLAS
+ * leaves that to us. */
 static const struct vq_matmul_kernel *kernel_of(const struct vq_matmul_mode *m)
 {
     const struct vq_matmul_kernel *k = NULL;
+    const char *name = vq_gemm_name(vq_gemm_exact(m->gemm));
     for (size_t i = 0; i < sizeof(kernels) / sizeof(kernels[0]); i++)
-        if (!strcmp(kernels[i]->name, vq_gemm_name(m->gemm)))
+        if (!strcmp(kernels[i]->name, name))
             k = kernels[i];
     if (!m->bf16)
         return k;

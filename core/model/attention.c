@@ -87,7 +87,7 @@ static void quantise_tile(const struct attention *a, const struct tile *t, float
         e->vec->silu(value_row(a, t->bh) + (a->s->len + i) * e->V, row + v_at(e, t->h), e->V);
     }
     size_t rows = t->t1 - t->t0;
-    vq_weight_mul_serial(e->gemm, a->w->code[t->h], rows, proj_row(a, t, t->t0) + k_at(e, t->h),
+    vq_weight_mul_serial(vq_gemm_exact(e->gemm), a->w->code[t->h], rows, proj_row(a, t, t->t0) + k_at(e, t->h),
                          a->width, dots, e->S, false);
     int32_t *code = code_row(a, t->bh) + a->s->len;
     for (size_t i = 0; i < rows; i++) {
