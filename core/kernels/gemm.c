@@ -21,15 +21,17 @@
 #define AHEAD_FLOATS 4096  /* how far ahead a stream of f32 is fetched */
 #define SERIAL_MACS  32768 /* a product smaller than this is not worth waking a thread */
 
-/* Slowest first but for one; vq_gemm_default takes the last. */
+/* vq_gemm_default takes the last that runs here; portable does everywhere. */
 static const struct vq_gemm *const backends[] = {
     &vq_gemm_portable,
+    &vq_gemm_onednn, /* loads a library when it is asked whether it is supported */
 #if VQ_BLAS
     &vq_gemm_openblas,
 #endif
 #if defined(__x86_64__)
     &vq_gemm_bf16, /* faster than all, but chosen only by name */
-    &vq_gemm_avx2,     &vq_gemm_avx512,
+    &vq_gemm_avx2,
+    &vq_gemm_avx512,
 #endif
 };
 
@@ -61,7 +63,10 @@ const char *vq_gemm_backend_name(size_t i)
 
 const struct vq_gemm *vq_gemm_default(void)
 {
-    return backend(vq_gemm_backends() - 1);
+    size_t i = N_BACKENDS - 1;
+    while (!backends[i]->supported())
+        i--;
+    return backends[i];
 }
 
 const struct vq_gemm *vq_gemm_find(const char *name)

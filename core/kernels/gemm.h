@@ -3,11 +3,12 @@
  *   gemm_portable.c  any processor, by the vectors of the compiler
  *   gemm_avx2.c, gemm_avx512.c  our own kernels, chosen at run time by what the processor has
  *   gemm_blas.c      OpenBLAS, single-threaded inside our tiles (absent with BLAS=0)
+ *   gemm_onednn.c    oneDNN, likewise, where it is installed
  *   gemm_bf16.c      products of numbers rounded to bfloat16, where the processor has them
  *
  * All matrices are row-major. Reductions over k run in one fixed order that depends on K alone, so
  * with our own kernels row r of a result has the same bytes for any number of rows, any position in
- * the block and any number of threads. OpenBLAS and bf16 keep the last promise (threads) only.
+ * the block and any number of threads. The others keep the last promise (threads) only.
  *
  * Products allocate nothing and cannot fail; each takes up to 400 KB of the stack it runs on.
  */
@@ -35,7 +36,7 @@ bool vq_weight_format_parse(const char *name, enum vq_weight_format *out);
  * a whole process start or a test: not while products run.
  */
 size_t vq_gemm_backends(void);              /* how many exist in this build and processor */
-const char *vq_gemm_backend_name(size_t i); /* "portable", "openblas", "bf16", "avx2", "avx512" */
+const char *vq_gemm_backend_name(size_t i); /* "portable", "openblas", "avx512", ... */
 struct vq_gemm;                             /* a chosen back-end; static, never freed */
 const struct vq_gemm *vq_gemm_default(void);
 const struct vq_gemm *vq_gemm_find(const char *name); /* NULL when not available here */

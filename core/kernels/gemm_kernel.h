@@ -101,6 +101,7 @@ struct vq_gemm {
 };
 
 extern const struct vq_gemm vq_gemm_portable;
+extern const struct vq_gemm vq_gemm_onednn;
 #if defined(__x86_64__)
 extern const struct vq_gemm vq_gemm_avx2;
 extern const struct vq_gemm vq_gemm_avx512;

@@ -74,7 +74,7 @@ static bool rounds(const struct vq_gemm *g)
 /* Whether it keeps the promise about rows. */
 static bool is_ours(const struct vq_gemm *g)
 {
-    return strcmp(vq_gemm_name(g), "openblas") != 0 && !rounds(g);
+    return strcmp(vq_gemm_name(g), "openblas") && strcmp(vq_gemm_name(g), "onednn") && !rounds(g);
 }
 
 /* One product: x[M,K] with stride ldx, the matrix as used w[K,N], y0[M,N] to add to, and the sums
