@@ -57,7 +57,7 @@ viz_obj  := $(call objs,$(viz_src))
 repl_obj := $(call objs,$(repl_src))
 libs     := $(BUILD)/libsh.a $(BUILD)/libviz.a $(BUILD)/libcore.a
 test_bin := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(test_src))
-sh_tests := $(patsubst %,$(BUILD)/tests/test_%,split opt complete out)
+sh_tests := $(patsubst %,$(BUILD)/tests/test_%,split opt complete out html)
 pty_bin  := $(BUILD)/tests/pty/pty_test
 tool_bin := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(wildcard tests/tools/*.c))
 

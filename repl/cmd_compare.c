@@ -14,6 +14,7 @@
 #include "repl/cmds.h"
 #include "repl/models.h"
 #include "repl/out.h"
+#include "repl/runs.h"
 #include "repl/part.h"
 #include "repl/pick.h"
 #include "repl/surprising.h"
@@ -53,8 +54,7 @@ static enum vq_status compare_tensors(struct comparing *x, struct vq_err *err)
 /* A screen gets what differs, unless --all asks for the rest. */
 static bool listed(const struct comparing *x, const struct vq_tensor_diff *t)
 {
-    bool people = sh_out_format(x->sh) == SH_TABLE || sh_out_format(x->sh) == SH_BOX;
-    return !people || sh_opt_flag(x->a, "all") || t->relation != VQ_TENSOR_BOTH || !t->equal;
+    return !sh_for_people(x->sh) || sh_opt_flag(x->a, "all") || t->relation != VQ_TENSOR_BOTH || !t->equal;
 }
 
 static void list_tensors(const struct comparing *x, struct sh_part *p)

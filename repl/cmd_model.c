@@ -13,6 +13,7 @@
 #include "repl/cmds.h"
 #include "repl/models.h"
 #include "repl/out.h"
+#include "repl/runs.h"
 
 /* `load` hashes files up to this size at once; larger ones in the background, for `info`. */
 #define HASH_AT_ONCE ((size_t)128 << 20)
@@ -29,7 +30,7 @@ static void origins_json(const struct vq_settings *s, struct vq_text *out)
 
 static bool people_read(const struct sh *sh)
 {
-    return sh_out_format(sh) == SH_TABLE || sh_out_format(sh) == SH_BOX;
+    return sh_for_people(sh) || sh_out_format(sh) == SH_HTML;
 }
 
 /* For people the configuration follows as a table of its own. */

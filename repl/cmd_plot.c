@@ -19,6 +19,7 @@
 #include "repl/plot.h"
 #include "repl/query.h"
 #include "repl/runlog.h"
+#include "repl/split.h"
 #include "repl/terminal.h"
 #include "repl/tokens.h"
 #include "viz/plot.h"
@@ -222,7 +223,7 @@ static enum vq_status draw_metric(struct sh_plotting *p, struct viz_canvas **out
                                    .y = viz_f64(c[i].y, c[i].n)};
     if (status == VQ_OK && sh_opt_given(p->a, "out"))
         status = viz_plot_lines(out, &p->chart, s, n, err);
-    if (status == VQ_OK && sh_out_terminal(p->sh))
+    if (status == VQ_OK && sh_out_terminal(p->sh) && !p->unseen)
         status = show_curves(p, c, n, err);
     for (size_t i = 0; c && i < n; i++)
         sh_curve_release(&c[i]);
@@ -277,12 +278,12 @@ static enum sh_rc pick_heads(struct sh_plotting *p, const struct kind *kind)
     return SH_OK;
 }
 
-static enum sh_rc plot(struct sh_plotting *p, const struct kind *kind)
+/* *out stays NULL for what is shown on the screen alone. */
+static enum sh_rc draw(struct sh_plotting *p, const struct kind *kind, struct viz_canvas **out)
 {
     struct vq_err err = {0};
-    struct viz_canvas *c = NULL;
-    struct sh_notes notes;
     enum sh_rc rc = SH_OK;
+    *out = NULL;
     if (kind->of_model) {
         p->m = sh_model_current(p->sh);
         if (!p->m)
@@ -291,12 +292,18 @@ static enum sh_rc plot(struct sh_plotting *p, const struct kind *kind)
     } else if (!sh_opt_given(p->a, "run") || !sh_opt_given(p->a, "metric")) {
         return sh_bad_arg(p->sh, 0, "metric needs --run ID and --metric NAME");
     }
-    if (rc != SH_OK)
+    if (rc == SH_OK && kind->draw(p, out, &err) != VQ_OK)
+        rc = p->said != SH_OK ? p->said : sh_fail(p->sh, &err);
+    return rc;
+}
+
+static enum sh_rc plot(struct sh_plotting *p, const struct kind *kind)
+{
+    struct viz_canvas *c;
+    struct sh_notes notes;
+    enum sh_rc rc = draw(p, kind, &c);
+    if (rc != SH_OK || !c)
         return rc;
-    if (kind->draw(p, &c, &err) != VQ_OK)
-        return p->said != SH_OK ? p->said : sh_fail(p->sh, &err);
-    if (!c) /* shown on the screen alone */
-        return SH_OK;
     sh_notes_begin(&notes, p->sh, p->m);
     sh_notes_add(&notes, "Title", p->title);
     sh_notes_add(&notes, "run", p->run);
@@ -305,23 +312,33 @@ static enum sh_rc plot(struct sh_plotting *p, const struct kind *kind)
                           : sh_picture_save(p->sh, c, sh_opt_text(p->a, "out"), &notes);
 }
 
+static const struct kind *find_kind(const char *name)
+{
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (strcmp(kinds[i].name, name) == 0)
+            return &kinds[i];
+    return NULL;
+}
+
+static struct viz_chart chart_of(const struct sh_args *a)
+{
+    return (struct viz_chart){.width = (size_t)sh_opt_int(a, "width"),
+                              .height = (size_t)sh_opt_int(a, "height"),
+                              .log_y = sh_opt_flag(a, "log"),
+                              .log_z = sh_opt_flag(a, "log"),
+                              .colormap = sh_opt_text(a, "colormap")};
+}
+
 static enum sh_rc run_plot(struct sh *sh, const struct sh_args *a)
 {
     struct sh_plotting p = {.sh = sh, .a = a};
-    const struct kind *kind = NULL;
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-        if (strcmp(kinds[i].name, sh_arg(a, 0)) == 0)
-            kind = &kinds[i];
+    const struct kind *kind = find_kind(sh_arg(a, 0));
     if (!kind)
         return sh_bad_arg(sh, sh_arg_word(a, 0), "expected one of " KIND_CHOICES);
     bool shown = !kind->of_model && sh_out_terminal(sh);
     if (!sh_opt_given(a, "out") && !shown)
         return sh_bad_arg(sh, 0, "where to? give --out F.png");
-    p.chart = (struct viz_chart){.width = (size_t)sh_opt_int(a, "width"),
-                                 .height = (size_t)sh_opt_int(a, "height"),
-                                 .log_y = sh_opt_flag(a, "log"),
-                                 .log_z = sh_opt_flag(a, "log"),
-                                 .colormap = sh_opt_text(a, "colormap")};
+    p.chart = chart_of(a);
     enum sh_rc rc = plot(&p, kind);
     sh_heads_release(&p.heads);
     return rc;
@@ -435,3 +452,50 @@ const struct sh_cmd cmd_plot = {
     .opts = plot_opts,
     .run = run_plot,
 };
+
+/* ---- charts for other commands ---- */
+
+static enum sh_rc chart_from(struct sh *sh, const struct sh_words *words, struct sh_chart *out)
+{
+    struct sh_args args;
+    enum sh_rc rc = sh_args_parse(sh, &cmd_plot, words, &args);
+    if (rc != SH_OK)
+        return rc;
+    struct sh_plotting p = {.sh = sh, .a = &args, .chart = chart_of(&args), .unseen = true};
+    const struct kind *kind = find_kind(sh_arg(&args, 0));
+    rc = kind ? draw(&p, kind, &out->canvas) : sh_failf(sh, "no picture is called that");
+    snprintf(out->title, sizeof(out->title), "%s", p.title);
+    sh_heads_release(&p.heads);
+    sh_args_release(&args);
+    return rc;
+}
+
+enum sh_rc sh_plot_chart(struct sh *sh, const char *arguments, struct sh_chart *out)
+{
+    struct sh outer = *sh;
+    struct vq_text line = {0};
+    struct sh_splitter s;
+    struct sh_words words;
+    struct vq_err err = {0};
+    enum sh_rc rc;
+    *out = (struct sh_chart){0};
+    vq_text_printf(&line, "plot %s --out none.png", arguments);
+    if (line.failed)
+        return sh_failf(sh, "out of memory");
+    sh->text = line.data; /* what carets of its errors point into */
+    sh->text_size = line.len;
+    sh->words = NULL;
+    sh_splitter_init(&s, line.data, line.len);
+    if (sh_split_next(&s, &words, &err) == SH_SPLIT_OK) {
+        sh->words = &words;
+        rc = chart_from(sh, &words, out);
+        sh_words_release(&words);
+    } else {
+        rc = sh_failf(sh, "%s: no such picture", arguments);
+    }
+    sh->text = outer.text;
+    sh->text_size = outer.text_size;
+    sh->words = outer.words;
+    vq_text_release(&line);
+    return rc;
+}

@@ -48,6 +48,7 @@
     X(check)                                                                                       \
     X(export)                                                                                      \
     X(plot)                                                                                        \
+    X(report)                                                                                      \
     X(train)                                                                                       \
     X(bench)                                                                                       \
     X(vocab)                                                                                       \

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "repl/html.h"
 #include "repl/out_private.h"
 
 /* Characters that move the cursor, colour, or turn the direction of writing. */
@@ -254,6 +255,8 @@ void sh_format_begin(enum sh_format f, const struct sh_result *r, struct vq_text
         csv_names(r, to);
     else if (f == SH_MARKDOWN)
         markdown_names(r, to);
+    else if (f == SH_HTML)
+        sh_html_begin(r, to);
 }
 
 void sh_format_row(enum sh_format f, const struct sh_result *r, size_t row, struct vq_text *to)
@@ -274,6 +277,9 @@ void sh_format_row(enum sh_format f, const struct sh_result *r, size_t row, stru
     case SH_MARKDOWN:
         markdown_row(r, row, to);
         break;
+    case SH_HTML:
+        sh_html_row(r, row, to);
+        break;
     case SH_LINE:
         line_row(r, row, first, to);
         break;
@@ -286,4 +292,6 @@ void sh_format_end(enum sh_format f, const struct sh_result *r, struct vq_text *
 {
     if (f == SH_JSON)
         vq_text_puts(to, r->kind == SH_RESULT_LIST ? "]\n" : "\n");
+    else if (f == SH_HTML)
+        sh_html_end(r, to);
 }

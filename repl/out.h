@@ -1,6 +1,6 @@
 /*
  * out: results. A command says what it found, as one record or one listing, and this file writes it
- * in the format the user chose: table, box, csv, json, jsonl, markdown, line, plain. Results go to
+ * in the format the user chose, one of SH_FORMAT_CHOICES. Results go to
  * stdout (or the file of `output`), everything else to stderr.
  *
  *     sh_record(sh);                                a single thing
@@ -19,7 +19,8 @@
  *     sh_str(sh, "name", name);                     in json and jsonl, nothing on stdout otherwise
  *     return sh_end(sh);
  *
- * Numbers are lossless in all formats but table and box, which show reals as %.6g. JSON keys are
+ * Numbers are lossless in all formats but table and box, which show reals as %.6g, and html, which
+ * shows them so and has them whole in an attribute. JSON keys are
  * the names given here. A command that fails before sh_end() leaves no half of a JSON value behind.
  * Failures to write stick and are reported once, by sh_end() or at the end of the command.
  */
@@ -31,10 +32,21 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "core/base/text.h"
 #include "repl/sh.h"
 
-enum sh_format { SH_TABLE, SH_BOX, SH_CSV, SH_JSON, SH_JSONL, SH_MARKDOWN, SH_LINE, SH_PLAIN };
-#define SH_FORMAT_CHOICES "table box csv json jsonl markdown line plain"
+enum sh_format {
+    SH_TABLE,
+    SH_BOX,
+    SH_CSV,
+    SH_JSON,
+    SH_JSONL,
+    SH_MARKDOWN,
+    SH_LINE,
+    SH_PLAIN,
+    SH_HTML
+};
+#define SH_FORMAT_CHOICES "table box csv json jsonl markdown line plain html"
 
 /* Opening and closing of results. One is open at a time. */
 void sh_record(struct sh *sh);
@@ -104,6 +116,10 @@ enum vq_status sh_out_redirect(struct sh *sh, const char *path, struct vq_err *e
 const char *sh_out_path(const struct sh *sh); /* NULL: the screen */
 /* After each command: drops a result left open, flushes, reports a failed write as SH_ERR. */
 enum sh_rc sh_out_finish(struct sh *sh, enum sh_rc rc);
+/* Runs commands whose results go to the end of `to` in the format named, while the command that
+ * calls has none open. SH_OK, or what the first that failed returned, having said why. */
+enum sh_rc sh_out_capture(struct sh *sh, const char *format, const char *commands,
+                          struct vq_text *to);
 /* True once the reader of stdout has gone (EPIPE): nothing more will be read, leave quietly. */
 bool sh_out_gone(const struct sh *sh);
 /* The stream for messages, with the progress line cleared. */

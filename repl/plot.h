@@ -20,6 +20,7 @@ struct sh_plotting {
     char title[256], subtitle[256];
     char run[VQ_RUN_ID_SIZE]; /* the first one, for pictures of runs */
     enum sh_rc said;          /* of a failure that has been reported: sh_plot_said() */
+    bool unseen;              /* for a page or a file alone: nothing goes to the screen */
 };
 
 /* Draws into *out, the caller's to free. */
@@ -50,6 +51,14 @@ enum vq_status sh_plot_stack(struct viz_canvas **out, struct viz_canvas *top,
 
 /* A failure that has been reported with `rc`. */
 enum vq_status sh_plot_said(struct sh_plotting *p, enum sh_rc rc, struct vq_err *err);
+
+/* A chart for other commands: what `plot ARGUMENTS` draws, the canvas being the caller's to free.
+ * Reports its own failures. */
+struct sh_chart {
+    struct viz_canvas *canvas;
+    char title[256];
+};
+enum sh_rc sh_plot_chart(struct sh *sh, const char *arguments, struct sh_chart *out);
 
 /* plot_codes.c */
 enum vq_status sh_draw_usage(struct sh_plotting *p, struct viz_canvas **out, struct vq_err *err);

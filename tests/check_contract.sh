@@ -136,7 +136,7 @@ diff expected out > differ || fail "sql: $(cat differ)"
 numbers="load $model; info; tensors *c_count --stats; output /dev/null; feed --text abcdefgh; output
     next; codebook; attn 0.1; sample --seed 3 --length 20; set temperature 0.5; show temperature; sql SELECT 0.25 AS x"
 german=$root/build/locale/de_DE.UTF-8
-for format in table box csv json jsonl markdown line plain; do
+for format in table box csv json jsonl markdown line plain html; do
     for locale in C.UTF-8 de_DE.UTF-8; do
         LOCPATH=$(dirname "$german") LC_ALL=$locale "$program" --threads 1 --no-log \
             --format $format -c "$numbers" > $locale 2>&1
