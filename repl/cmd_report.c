@@ -108,8 +108,8 @@ static const struct sh_opt report_opts[] = {
     {.name = "title", .kind = SH_TEXT, .value = "TEXT", .help = "of the page"},
     SH_OPT_END};
 static const char *const report_examples[] = {
-    "report build/model.html", "report build/model.html --over samples/heldout.txt --title Prose",
-    "report build/runs.html --run -1", NULL};
+    "report model.html", "report model.html --over samples/heldout.txt --title Prose",
+    "report runs.html --run -1", NULL};
 const struct sh_cmd cmd_report = {
     .name = "report",
     .group = "inspect",

@@ -12,4 +12,4 @@ set format html
 models
 set format auto
 score --text 'a<b'
-!ls *.html
+!for f in *.html; do test -e $f || echo none; done
