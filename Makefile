@@ -90,6 +90,7 @@ $(BUILD)/libviz.a: $(viz_obj)
 ifneq ($(filter x86_64 amd64,$(shell uname -m)),)
 $(BUILD)/core/kernels/%_avx2.o:   KERNEL := -mavx2 -mfma -mf16c
 $(BUILD)/core/kernels/%_avx512.o: KERNEL := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mf16c -mprefer-vector-width=512
+$(BUILD)/core/kernels/%_vnni.o:   KERNEL := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx2 -mfma -mf16c -mprefer-vector-width=512
 $(BUILD)/core/kernels/%_bf16.o:   KERNEL := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512bf16 -mavx2 -mfma -mf16c -mprefer-vector-width=512
 endif
 $(BUILD)/core/kernels/%.o: private OPT := $(if $(SAN),-O1,-O3) -fno-math-errno -fno-trapping-math

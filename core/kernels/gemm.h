@@ -17,14 +17,17 @@
 
 #include <stddef.h>
 
+#include "core/base/arena.h"
 #include "core/base/err.h"
 #include "core/base/pool.h"
 
-/* How prepared weights are stored; products and sums are f32 always. */
+/* How prepared weights are stored; sums are f32 always. */
 enum vq_weight_format {
     VQ_WEIGHT_F32,
     VQ_WEIGHT_BF16, /* rounded to nearest even */
-    VQ_WEIGHT_INT8  /* per column and group of 64 inputs: int8 in [-127,127] times an f32 scale */
+    VQ_WEIGHT_INT8  /* per column and group of 64 inputs: int8 in [-127,127] times an f32 scale;
+                       our own kernels then take x in 16 bits with a scale for each group, which
+                       moves it by no more than 1/65534 of the group's largest */
 };
 #define VQ_INT8_GROUP 64
 
@@ -50,10 +53,11 @@ const char *vq_gemm_blas_core(void);
 /* A weight matrix W[K,N] in the layout its kernels stream best. Immutable; may be shared. */
 struct vq_weight;
 
-/* Packs w (row-major [K,N], leading dimension ldw >= N). The copy is independent of w. */
+/* Packs w (row-major [K,N], leading dimension ldw >= N). The copy is independent of w; it lies in
+ * the arena, which must outlive it, or on the heap if that is NULL. */
 enum vq_status vq_weight_new(struct vq_weight **out, enum vq_weight_format format, size_t K,
                              size_t N, const float *w, size_t ldw, struct vq_pool *pool,
-                             struct vq_err *err);
+                             struct vq_arena *arena, struct vq_err *err);
 void vq_weight_free(struct vq_weight *w);
 size_t vq_weight_bytes(const struct vq_weight *w); /* what one product reads of it */
 size_t vq_weight_rows(const struct vq_weight *w);  /* K */
@@ -64,6 +68,18 @@ void vq_weight_unpack(const struct vq_weight *w, float *dst);
 /* y[M,N] = x[M,K] W, or += with accumulate. y must not alias x. Spread over the pool. */
 void vq_weight_mul(const struct vq_gemm *g, struct vq_pool *pool, const struct vq_weight *w,
                    size_t M, const float *x, size_t ldx, float *y, size_t ldy, bool accumulate);
+/* Several products at once, which share one run of the pool: none may read what another writes. */
+struct vq_product {
+    const struct vq_weight *w;
+    size_t rows; /* M */
+    const float *x;
+    size_t ldx;
+    float *y;
+    size_t ldy;
+    bool accumulate;
+};
+void vq_weight_mul_all(const struct vq_gemm *g, struct vq_pool *pool,
+                       const struct vq_product *products, size_t n);
 /* The same on the calling thread, for use inside a task. */
 void vq_weight_mul_serial(const struct vq_gemm *g, const struct vq_weight *w, size_t M,
                           const float *x, size_t ldx, float *y, size_t ldy, bool accumulate);

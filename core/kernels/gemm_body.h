@@ -5,7 +5,6 @@
  *   v_zero() v_load(p) v_store(p, v) v_all(x)
  *   v_fma(a, b, c) s_fma(a, b, c)  a b + c of vectors and of floats, rounded alike
  *   v_low(p) v_high(p)        W bf16 from the low or high halves of W words
- *   v_byte(p, i)              W floats from byte i of each of W words, times 2^24
  *   ROWS                      height of the tallest tile, which is two vectors wide
  *
  * A tile holds its part of c in registers while it walks down k, and takes the numbers of b out of
@@ -13,6 +12,9 @@
  * What shapes a strip (rows, vectors, format) is constant wherever strip() is expanded, so that
  * each combination becomes one straight loop over k.
  */
+#include <math.h>
+#include <string.h>
+
 #include "core/kernels/gemm_kernel.h"
 
 #define INLINE static inline __attribute__((always_inline))
@@ -31,8 +33,6 @@ INLINE vf load_b(enum vq_weight_format f, const unsigned char *b, size_t ldb, si
     const uint32_t *words = (const uint32_t *)(const void *)b + k * VQ_NR / 2;
     if (f == VQ_WEIGHT_BF16)
         return n < VQ_NR / 2 ? v_low(words + n) : v_high(words + n - VQ_NR / 2);
-    if (f == VQ_WEIGHT_INT8)
-        return v_byte((const uint32_t *)(const void *)b + k * 16 + n % 16, n / 16);
     return v_load((const float *)(const void *)b + k * ldb + n);
 }
 
@@ -43,8 +43,8 @@ struct shape {
 
 /*
  * Asks for what is wanted some hundred rows of b later. Processors follow a stream by themselves,
- * but not far enough ahead while a tile of several rows keeps them busy. Distances are measured:
- * bf16 and packed f32 do best when lines wait in L2, int8 when they wait in L1.
+ * but not far enough ahead while a tile of several rows keeps them busy. Distances are measured;
+ * lines do best when they wait in L2.
  */
 INLINE void fetch_ahead(const struct vq_tile *t, enum vq_weight_format f, const struct shape s,
                         const unsigned char *b, size_t k)
@@ -57,8 +57,6 @@ INLINE void fetch_ahead(const struct vq_tile *t, enum vq_weight_format f, const 
     }
     if (f == VQ_WEIGHT_BF16 && s.R > 2 && !s.n)
         __builtin_prefetch(b + k * 2 * VQ_NR + 16384, 0, 2);
-    if (f == VQ_WEIGHT_INT8 && !s.n)
-        __builtin_prefetch(b + k * VQ_NR_INT8 + 8192, 0, 3);
 }
 
 /* acc += a b over kc inputs, one chain for each element. */
@@ -104,56 +102,19 @@ INLINE void plain_strip(const struct vq_tile *t, enum vq_weight_format f, const 
     }
 }
 
-/* The sums of one int8 group, from input k0, scaled and added to c. */
-INLINE void group_strip(const struct vq_tile *t, const struct shape s, size_t k0,
-                        const unsigned char *group)
-{
-    vf acc[ROWS][MAX_SUMS];
-    const float *scale = (const float *)(const void *)group;
-    const size_t kc = t->kc - k0 < VQ_INT8_GROUP ? t->kc - k0 : VQ_INT8_GROUP;
-    const bool fresh = t->fresh && !k0;
-    UNROLL
-    for (size_t r = 0; r < s.R; r++) {
-        UNROLL
-        for (size_t v = 0; v < s.V; v++)
-            acc[r][v] = v_zero();
-    }
-    chain(acc, t, VQ_WEIGHT_INT8, s, t->a + k0, group + VQ_NR_INT8 * sizeof(float), kc);
-    UNROLL
-    for (size_t v = 0; v < s.V; v++) {
-        vf x = v_load(scale + s.n + v * W);
-        UNROLL
-        for (size_t r = 0; r < s.R; r++) {
-            vf c = fresh ? v_zero() : v_load(c_at(t, s, r, v));
-            v_store(c_at(t, s, r, v), v_fma(acc[r][v], x, c));
-        }
-    }
-}
-
 /* A panel in strips of V vectors. */
 INLINE void strips(const struct vq_tile *t, enum vq_weight_format f, const size_t R, const size_t V)
 {
-    const size_t cols = f == VQ_WEIGHT_INT8 ? VQ_NR_INT8 : VQ_NR;
     UNROLL
-    for (size_t n = 0; n < cols; n += V * W) {
-        const struct shape s = {R, V, n};
-        if (f != VQ_WEIGHT_INT8) {
-            plain_strip(t, f, s);
-            continue;
-        }
-        const unsigned char *group = t->b;
-        for (size_t k = 0; k < t->kc; k += VQ_INT8_GROUP) {
-            group_strip(t, s, k, group);
-            group += VQ_GROUP_BYTES;
-        }
-    }
+    for (size_t n = 0; n < VQ_NR; n += V * W)
+        plain_strip(t, f, (struct shape){R, V, n});
 }
 
 /* One or two rows take the whole width of a panel at once, as far as registers go: a line of the
  * stream is read once, and more sums are under way while each waits for its last addition. */
 INLINE void tile(const struct vq_tile *t, enum vq_weight_format f)
 {
-    const size_t across = (f == VQ_WEIGHT_INT8 ? VQ_NR_INT8 : VQ_NR) / W;
+    const size_t across = VQ_NR / W;
     switch (t->rows) {
     case 1:
         strips(t, f, 1, across < MAX_SUMS ? across : MAX_SUMS);
@@ -193,9 +154,36 @@ static void tile_bf16(const struct vq_tile *t)
     tile(t, VQ_WEIGHT_BF16);
 }
 
-static void tile_int8(const struct vq_tile *t)
+/* The largest size is found among the bits, where what is not a number is larger than all that are:
+ * one of those makes the scale NaN, and so the sums. Adding the magic number rounds to nearest even
+ * and leaves the integer in the lowest bits. */
+static float quantise(int16_t *q, const float *x, size_t n)
 {
-    tile(t, VQ_WEIGHT_INT8);
+    const float magic = 12582912.0f, least = 0x1p-100f;
+    const uint32_t infinite = 0x7f800000u;
+    uint32_t top = 0;
+    float size;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, x + i, sizeof(bits));
+        bits &= 0x7fffffffu;
+        top = bits > top ? bits : top;
+    }
+    memcpy(&size, &top, sizeof(size));
+    q[n - 1 + n % 2] = 0;
+    if (top >= infinite || size < least) {
+        memset(q, 0, n * sizeof(*q));
+        return top >= infinite ? NAN : 0.0f;
+    }
+    const float up = 32767.0f / size;
+    for (size_t i = 0; i < n; i++) {
+        float rounded = x[i] * up;
+        rounded += magic;
+        uint32_t bits;
+        memcpy(&bits, &rounded, sizeof(bits));
+        q[i] = (int16_t)bits;
+    }
+    return size / 32767.0f;
 }
 
 /* c += S rows of b, in a pass over c: b is read along its rows, as it lies in memory, and the rows

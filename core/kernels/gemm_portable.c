@@ -52,13 +52,6 @@ static inline vf v_all(float x)
     return (vf){x, x, x, x};
 }
 
-/* The byte goes to the top of its word and zero below it. */
-static inline vf v_byte(const uint32_t *p, size_t i)
-{
-    vu top = (v_bits(p) << (24 - 8 * (uint32_t)i)) & 0xff000000u;
-    return __builtin_convertvector((vi)top, vf);
-}
-
 #if defined(__aarch64__)
 #define v_fma(a, b, c) ((vf)vfmaq_f32((float32x4_t)(c), (float32x4_t)(a), (float32x4_t)(b)))
 #define s_fma(a, b, c) __builtin_fmaf(a, b, c)
@@ -69,6 +62,31 @@ static inline vf v_byte(const uint32_t *p, size_t i)
 
 #include "core/kernels/gemm_body.h"
 
+/* The first and the second number of each of four pairs. */
+typedef struct {
+    vi a, b;
+} vp;
+
+static inline vp p_wide(const unsigned char *p)
+{
+    int8_t q[8];
+    memcpy(q, p, sizeof(q));
+    return (vp){{q[0], q[2], q[4], q[6]}, {q[1], q[3], q[5], q[7]}};
+}
+
+static inline vp p_all(const int16_t *q)
+{
+    return (vp){{q[0], q[0], q[0], q[0]}, {q[1], q[1], q[1], q[1]}};
+}
+
+#define INT8_ROWS        ROWS
+#define INT8_TILE        static void tile_int8
+#define v_mul(a, b)      ((a) * (b))
+#define i_zero()         ((vi){0})
+#define i_float(v)       __builtin_convertvector(v, vf)
+#define p_add(acc, x, y) ((acc) + (x).a * (y).a + (x).b * (y).b)
+#include "core/kernels/gemm_int8_body.h"
+
 static bool supported(void)
 {
     return true;
@@ -77,8 +95,10 @@ static bool supported(void)
 const struct vq_gemm vq_gemm_portable = {
     .name = "portable",
     .tile_rows = ROWS,
+    .int8_rows = INT8_ROWS,
     .ahead_rows = 3,
     .supported = supported,
     .tile = {tile_f32, tile_bf16, tile_int8},
+    .quantise = quantise,
     .row = row,
 };

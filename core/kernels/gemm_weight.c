@@ -7,16 +7,12 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "core/base/half.h"
 #include "core/base/mem.h"
 #include "core/kernels/gemm_kernel.h"
 
-#define HALF       (VQ_NR / 2)
-#define INT8_WORDS (VQ_NR_INT8 / 4)  /* in a row of an int8 group */
-#define HUGE_BYTES ((size_t)4 << 20) /* from here on large pages are asked for */
+#define HALF (VQ_NR / 2)
 
 static const char *const format_names[] = {
     [VQ_WEIGHT_F32] = "f32",
@@ -50,11 +46,11 @@ static size_t min_size(size_t a, size_t b)
 
 /* A panel's row of w: itself, or a copy with zeros where w has no columns. Loops over a whole width
  * become vectors. */
-static const float *whole_row(float *copy, const float *w, size_t cols, size_t width)
+static const float *whole_row(float *copy, const float *w, size_t cols)
 {
-    if (cols >= width)
+    if (cols >= VQ_NR)
         return w;
-    memset(copy, 0, width * sizeof(float));
+    memset(copy, 0, VQ_NR * sizeof(float));
     memcpy(copy, w, cols * sizeof(float));
     return copy;
 }
@@ -63,14 +59,14 @@ static void pack_f32(float *dst, size_t kc, size_t cols, const float *w, size_t 
 {
     float copy[VQ_NR];
     for (size_t k = 0; k < kc; k++)
-        memcpy(dst + k * VQ_NR, whole_row(copy, w + k * ldw, cols, VQ_NR), sizeof(copy));
+        memcpy(dst + k * VQ_NR, whole_row(copy, w + k * ldw, cols), sizeof(copy));
 }
 
 static void pack_bf16(uint32_t *dst, size_t kc, size_t cols, const float *w, size_t ldw)
 {
     float copy[VQ_NR];
     for (size_t k = 0; k < kc; k++) {
-        const float *row = whole_row(copy, w + k * ldw, cols, VQ_NR);
+        const float *row = whole_row(copy, w + k * ldw, cols);
         for (size_t j = 0; j < HALF; j++) {
             uint32_t lo = vq_f32_to_bf16(row[j]), hi = vq_f32_to_bf16(row[j + HALF]);
             dst[k * HALF + j] = lo | hi << 16;
@@ -82,50 +78,47 @@ static void pack_bf16(uint32_t *dst, size_t kc, size_t cols, const float *w, siz
  * show it, rather than a clipped number. */
 static void group_scales(float *scale, size_t n, size_t cols, const float *w, size_t ldw)
 {
-    float copy[VQ_NR_INT8], top[VQ_NR_INT8] = {0};
+    float copy[VQ_NR], top[VQ_NR] = {0};
     for (size_t k = 0; k < n; k++) {
-        const float *row = whole_row(copy, w + k * ldw, cols, VQ_NR_INT8);
-        for (size_t c = 0; c < VQ_NR_INT8; c++) {
+        const float *row = whole_row(copy, w + k * ldw, cols);
+        for (size_t c = 0; c < VQ_NR; c++) {
             float size = fabsf(row[c]);
             top[c] = size > top[c] ? size : top[c]; /* NaN stays */
             top[c] = size <= FLT_MAX ? top[c] : NAN;
         }
     }
-    for (size_t c = 0; c < VQ_NR_INT8; c++)
+    for (size_t c = 0; c < VQ_NR; c++)
         scale[c] = top[c] / 127.0f;
 }
 
-/* A row of a group as bytes in words. The magic number rounds to nearest even as it is added, and
- * leaves the integer in the lowest bits. */
-static void quantise_row(uint32_t *dst, const float *row, const float *scale)
+/* A row of a group, into every second byte. The magic number rounds to nearest even as it is added,
+ * and leaves the integer in the lowest bits. */
+static void quantise_row(unsigned char *dst, const float *row, const float *scale)
 {
     const float magic = 12582912.0f;
-    uint32_t q[VQ_NR_INT8];
-    for (size_t c = 0; c < VQ_NR_INT8; c++) {
+    for (size_t c = 0; c < VQ_NR; c++) {
         float x = row[c] / (scale[c] > 0.0f ? scale[c] : 1.0f);
+        uint32_t q;
         x = x > 127.0f ? 127.0f : x;
         x = (x > -127.0f ? x : -127.0f) + magic;
-        memcpy(&q[c], &x, sizeof(q[c]));
+        memcpy(&q, &x, sizeof(q));
+        dst[2 * c] = (unsigned char)q;
     }
-    for (size_t j = 0; j < INT8_WORDS; j++)
-        dst[j] = (q[j] & 255u) | (q[j + INT8_WORDS] & 255u) << 8 |
-                 (q[j + 2 * INT8_WORDS] & 255u) << 16 | q[j + 3 * INT8_WORDS] << 24;
 }
 
 static void pack_int8(unsigned char *dst, size_t kc, size_t cols, const float *w, size_t ldw)
 {
-    float copy[VQ_NR_INT8], scale[VQ_NR_INT8];
+    float copy[VQ_NR], scale[VQ_NR];
+    memset(dst, 0, vq_block_bytes(VQ_WEIGHT_INT8, kc));
     for (size_t k0 = 0; k0 < kc; k0 += VQ_INT8_GROUP) {
         size_t n = min_size(VQ_INT8_GROUP, kc - k0);
-        float *stored = (float *)(void *)dst;
-        uint32_t *rows = (uint32_t *)(void *)(stored + VQ_NR_INT8);
+        unsigned char *rows = dst + sizeof(scale);
         group_scales(scale, n, cols, w + k0 * ldw, ldw);
-        for (size_t c = 0; c < VQ_NR_INT8; c++)
-            stored[c] = scale[c] / VQ_INT8_LIFT;
+        memcpy(dst, scale, sizeof(scale));
         for (size_t k = 0; k < n; k++)
-            quantise_row(rows + k * INT8_WORDS,
-                         whole_row(copy, w + (k0 + k) * ldw, cols, VQ_NR_INT8), scale);
-        dst += vq_block_bytes(VQ_WEIGHT_INT8, n);
+            quantise_row(rows + k / 2 * 2 * VQ_NR + k % 2,
+                         whole_row(copy, w + (k0 + k) * ldw, cols), scale);
+        dst += VQ_GROUP_BYTES;
     }
 }
 
@@ -140,11 +133,11 @@ static void pack_panel(void *ud, size_t p, int worker)
     (void)worker;
     const struct packing *j = ud;
     const struct vq_weight *w = j->w;
-    size_t cols = w->N - p * w->width;
+    size_t cols = w->N - p * VQ_NR;
     for (size_t k0 = 0; k0 < w->K; k0 += VQ_KC) {
         size_t kc = min_size(VQ_KC, w->K - k0);
-        void *dst = w->data + (vq_block(w, k0, kc, p) - w->data);
-        const float *src = j->src + k0 * j->lds + p * w->width;
+        void *dst = w->data + (vq_block(w, k0, p) - w->data);
+        const float *src = j->src + k0 * j->lds + p * VQ_NR;
         switch (w->format) {
         case VQ_WEIGHT_F32:
             pack_f32(dst, kc, cols, src, j->lds);
@@ -159,33 +152,21 @@ static void pack_panel(void *ud, size_t p, int worker)
     }
 }
 
-/* Bytes of all blocks of one panel row of w; false on overflow. */
-static bool data_bytes(const struct vq_weight *w, size_t *bytes)
+/* Sets the sizes of w's data; false on overflow. */
+static bool data_bytes(struct vq_weight *w)
 {
-    size_t full = w->K / VQ_KC;
     size_t cells;
-    if (!vq_mul_ok(w->K, 4 * VQ_NR_INT8, &cells))
+    if (!vq_mul_ok(w->K, 8 * VQ_NR, &cells))
         return false;
-    size_t panel = full * vq_block_bytes(w->format, VQ_KC);
+    w->panel_bytes = w->K / VQ_KC * vq_block_bytes(w->format, VQ_KC);
     if (w->K % VQ_KC)
-        panel += vq_block_bytes(w->format, w->K % VQ_KC);
-    return vq_mul_ok(panel, w->panels, bytes);
-}
-
-/* Large pages spare a page walk every 4 KB of the stream; where there are none nothing is lost. */
-static void ask_large_pages(void *data, size_t bytes)
-{
-    if (bytes < HUGE_BYTES)
-        return;
-    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    uintptr_t from = ((uintptr_t)data + page - 1) / page * page;
-    uintptr_t to = ((uintptr_t)data + bytes) / page * page;
-    madvise((void *)from, to - from, MADV_HUGEPAGE);
+        w->panel_bytes += vq_block_bytes(w->format, w->K % VQ_KC);
+    return vq_mul_ok(w->panel_bytes, w->panels, &w->bytes);
 }
 
 enum vq_status vq_weight_new(struct vq_weight **out, enum vq_weight_format format, size_t K,
                              size_t N, const float *w, size_t ldw, struct vq_pool *pool,
-                             struct vq_err *err)
+                             struct vq_arena *arena, struct vq_err *err)
 {
     *out = NULL;
     if ((size_t)format >= N_FORMATS)
@@ -196,17 +177,17 @@ enum vq_status vq_weight_new(struct vq_weight **out, enum vq_weight_format forma
     if (!p)
         return vq_nomem(err, "weight", 1, sizeof(*p));
     *p = (struct vq_weight){.format = format, .K = K, .N = N};
-    p->width = format == VQ_WEIGHT_INT8 ? VQ_NR_INT8 : VQ_NR;
-    p->panels = N / p->width + (N % p->width != 0);
-    bool fits = data_bytes(p, &p->bytes);
-    p->data = fits ? vq_alloc_aligned(p->bytes) : NULL;
+    p->panels = N / VQ_NR + (N % VQ_NR != 0);
+    bool fits = data_bytes(p);
+    p->borrowed = arena != NULL;
+    if (fits)
+        p->data = arena ? vq_arena_alloc(arena, p->bytes, 1) : vq_alloc_aligned(p->bytes);
     if (!p->data) {
         size_t bytes = p->bytes;
         vq_weight_free(p);
         return fits ? vq_nomem(err, "packed weight", bytes, 1)
                     : vq_fail(err, VQ_ENOMEM, "packed weight: %zu x %zu overflows", K, N);
     }
-    ask_large_pages(p->data, p->bytes);
     struct packing j = {.w = p, .src = w, .lds = ldw};
     vq_pool_run(pool, p->panels, pack_panel, &j);
     *out = p;
@@ -217,7 +198,8 @@ void vq_weight_free(struct vq_weight *w)
 {
     if (!w)
         return;
-    free(w->data);
+    if (!w->borrowed)
+        free(w->data);
     free(w);
 }
 
@@ -249,31 +231,28 @@ static void unpack_bf16_row(float *row, const uint32_t *words)
     }
 }
 
-/* Bytes at the top of their words, as kernels take them. */
-static void unpack_int8_row(float *row, const uint32_t *words, const float *scale)
+static void unpack_int8_row(float *row, const unsigned char *bytes, const float *scale)
 {
-    for (size_t c = 0; c < VQ_NR_INT8; c++) {
-        uint32_t shift = 24 - (uint32_t)(c / INT8_WORDS) * 8;
-        int32_t top = (int32_t)((words[c % INT8_WORDS] << shift) & 0xff000000u);
-        row[c] = (float)top * scale[c];
-    }
+    for (size_t c = 0; c < VQ_NR; c++)
+        row[c] = (float)(signed char)bytes[2 * c] * scale[c];
 }
 
 void vq_block_unpack(enum vq_weight_format f, size_t kc, const void *block, float *dst, size_t ldd,
                      size_t cols)
 {
-    float row[VQ_NR_INT8];
+    float row[VQ_NR];
     for (size_t k = 0; k < kc; k++) {
         const unsigned char *group =
             (const unsigned char *)block + k / VQ_INT8_GROUP * VQ_GROUP_BYTES;
         const float *scale = (const float *)(const void *)group;
-        const uint32_t *words = (const uint32_t *)(const void *)(scale + VQ_NR_INT8);
+        const unsigned char *bytes = group + VQ_NR * sizeof(*scale);
+        size_t in = k % VQ_INT8_GROUP;
         if (f == VQ_WEIGHT_F32)
             unpack_f32_row(row, (const float *)block + k * VQ_NR);
         else if (f == VQ_WEIGHT_BF16)
             unpack_bf16_row(row, (const uint32_t *)block + k * HALF);
         else
-            unpack_int8_row(row, words + k % VQ_INT8_GROUP * INT8_WORDS, scale);
+            unpack_int8_row(row, bytes + in / 2 * 2 * VQ_NR + in % 2, scale);
         memcpy(dst + k * ldd, row, cols * sizeof(float));
     }
 }
@@ -283,7 +262,7 @@ void vq_weight_unpack(const struct vq_weight *w, float *dst)
     for (size_t k0 = 0; k0 < w->K; k0 += VQ_KC) {
         size_t kc = min_size(VQ_KC, w->K - k0);
         for (size_t p = 0; p < w->panels; p++)
-            vq_block_unpack(w->format, kc, vq_block(w, k0, kc, p), dst + k0 * w->N + p * w->width,
-                            w->N, min_size(w->width, w->N - p * w->width));
+            vq_block_unpack(w->format, kc, vq_block(w, k0, p), dst + k0 * w->N + p * VQ_NR, w->N,
+                            min_size(VQ_NR, w->N - p * VQ_NR));
     }
 }

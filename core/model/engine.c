@@ -12,6 +12,8 @@
 #include "core/model/engine_private.h"
 #include "core/model/sinusoid.h"
 
+#define ARENA_STEP ((size_t)32 << 20)
+
 /* What building needs beyond the engine itself. */
 struct builder {
     struct vq_engine *e;
@@ -38,7 +40,8 @@ static enum vq_status read_vector(struct builder *b, int module, const char *lea
 static enum vq_status pack(struct builder *b, struct vq_weight **out, enum vq_weight_format format,
                            size_t K, size_t N, const float *w, size_t ldw)
 {
-    enum vq_status status = vq_weight_new(out, format, K, N, w, ldw, b->e->pool, b->err);
+    enum vq_status status =
+        vq_weight_new(out, format, K, N, w, ldw, b->e->pool, b->e->arena, b->err);
     if (status == VQ_OK)
         b->e->bytes += vq_weight_bytes(*out);
     return status;
@@ -103,6 +106,13 @@ static enum vq_status build_codebook(struct builder *b, struct vq_module *m, int
     return status;
 }
 
+/* What is rounded once may be rounded here as well: a position adds to a score, and does not decide
+ * on a code. */
+static enum vq_weight_format rel_format(const struct vq_engine *e)
+{
+    return e->weights == VQ_WEIGHT_F32 ? VQ_WEIGHT_F32 : VQ_WEIGHT_BF16;
+}
+
 /* R[delta] = sin_emb(delta) Wr K^(-1/4), as [K, M + 1] per head with the distances falling. */
 static enum vq_status build_rel(struct builder *b, struct vq_module *m, int module)
 {
@@ -117,7 +127,7 @@ static enum vq_status build_rel(struct builder *b, struct vq_module *m, int modu
     if (status == VQ_OK)
         status = vq_model_read(b->model, module, "r_proj/kernel", b->narrow, b->err);
     if (status == VQ_OK)
-        status = vq_weight_new(&wr, VQ_WEIGHT_F32, e->D, hk, b->narrow, hk, e->pool, b->err);
+        status = vq_weight_new(&wr, VQ_WEIGHT_F32, e->D, hk, b->narrow, hk, e->pool, NULL, b->err);
     if (status == VQ_OK)
         vq_weight_mul(e->gemm, e->pool, wr, rows, b->sinusoids, e->D, R, hk, false);
     vq_weight_free(wr);
@@ -126,7 +136,7 @@ static enum vq_status build_rel(struct builder *b, struct vq_module *m, int modu
         for (size_t delta = 0; delta < rows; delta++)
             for (size_t k = 0; k < K; k++)
                 T[k * rows + (e->M - delta)] = R[delta * hk + h * K + k] * scale;
-        status = pack(b, &m->rel[h], VQ_WEIGHT_F32, K, rows, T, rows);
+        status = pack(b, &m->rel[h], rel_format(e), K, rows, T, rows);
     }
     free(R);
     free(T);
@@ -246,10 +256,12 @@ enum vq_status vq_engine_new(struct vq_engine **out, const struct vq_model *mode
     e->gemm = options->gemm ? options->gemm : vq_gemm_default();
     e->vec = vq_vec_default();
     e->pool = options->pool;
+    e->arena = vq_arena_new(ARENA_STEP);
     e->module = vq_calloc(e->modules, sizeof(*e->module));
     struct builder b = {.e = e, .model = model, .err = err};
-    enum vq_status status = e->module ? build_all(&b, options->cancel)
-                                      : vq_nomem(err, "engine", e->modules, sizeof(*e->module));
+    enum vq_status status = e->module && e->arena
+                                ? build_all(&b, options->cancel)
+                                : vq_nomem(err, "engine", e->modules, sizeof(*e->module));
     free(b.sinusoids);
     free(b.wide);
     free(b.narrow);
@@ -292,6 +304,7 @@ void vq_engine_free(struct vq_engine *e)
     free(e->out_ln_b);
     vq_weight_free(e->logits);
     free(e->logits_bias);
+    vq_arena_free(e->arena);
     free(e);
 }
 

@@ -27,6 +27,7 @@ struct vq_engine {
     const struct vq_gemm *gemm;
     const struct vq_vec *vec;
     struct vq_pool *pool;
+    struct vq_arena *arena;   /* the packed matrices */
     float *embs;              /* [N, D] */
     double *frequencies;      /* of the absolute position embedding; NULL without pe_abs */
     float pe_scale;           /* its learned scale */

@@ -191,6 +191,7 @@ static float *random_floats(size_t n)
 struct products {
     struct bench *b;
     const struct vq_gemm *g;
+    struct vq_arena *arena;
     struct vq_weight *w[MAX_WEIGHTS];
     size_t n, M, K, N;
     float *x, *y;
@@ -224,9 +225,10 @@ static void run_nn(void *ud)
 static void make_weights(struct products *p, enum vq_weight_format f, size_t total)
 {
     size_t size = 0;
+    p->arena = vq_arena_new((size_t)32 << 20);
     for (p->n = 0; p->n < MAX_WEIGHTS && size < total; p->n++) {
         struct vq_err err;
-        if (vq_weight_new(&p->w[p->n], f, p->K, p->N, p->plain, p->N, p->b->pool, &err)) {
+        if (vq_weight_new(&p->w[p->n], f, p->K, p->N, p->plain, p->N, p->b->pool, p->arena, &err)) {
             fprintf(stderr, "bench_kernels: %s\n", err.msg);
             exit(1);
         }
@@ -238,6 +240,7 @@ static void free_weights(struct products *p)
 {
     for (size_t i = 0; i < p->n; i++)
         vq_weight_free(p->w[i]);
+    vq_arena_free(p->arena);
     p->n = 0;
 }
 

@@ -53,7 +53,7 @@ static struct vq_weight *new_weight(enum vq_weight_format f, size_t K, size_t N,
 {
     struct vq_weight *p;
     struct vq_err err;
-    assert_int_equal(vq_weight_new(&p, f, K, N, w, ldw, pool, &err), VQ_OK);
+    assert_int_equal(vq_weight_new(&p, f, K, N, w, ldw, pool, NULL, &err), VQ_OK);
     assert_int_equal(vq_weight_rows(p), K);
     assert_int_equal(vq_weight_cols(p), N);
     return p;
@@ -78,27 +78,41 @@ static bool is_ours(const struct vq_gemm *g)
 }
 
 /* One product: x[M,K] with stride ldx, the matrix as used w[K,N], y0[M,N] to add to, and the sums
- * and bounds of the error in double. */
+ * and bounds of the error in double; with int8 weights also what x may be moved by. */
 struct problem {
     size_t M, N, K, ldx, ldy;
     float *x, *w;
     float start; /* of every y */
-    double *sum, *bound;
+    bool int8;
+    double *sum, *bound, *moved;
 };
+
+/* Half a step of 16 bits for each input of row m, in each group, of what is largest there. */
+static double moved_by(const struct problem *p, size_t m, size_t k)
+{
+    double top = 0;
+    for (size_t i = k / VQ_INT8_GROUP * VQ_INT8_GROUP; i < p->K; i++) {
+        if (i / VQ_INT8_GROUP == k / VQ_INT8_GROUP)
+            top = fmax(top, fabs((double)p->x[m * p->ldx + i]));
+    }
+    return top / 65534 * 1.001;
+}
 
 static void solve(struct problem *p, bool accumulate)
 {
     for (size_t i = 0; i < p->M * p->N; i++) {
         p->sum[i] = accumulate ? (double)p->start : 0.0;
         p->bound[i] = fabs(p->sum[i]);
+        p->moved[i] = 0;
     }
     for (size_t m = 0; m < p->M; m++) {
         for (size_t k = 0; k < p->K; k++) {
-            double x = (double)p->x[m * p->ldx + k];
+            double x = (double)p->x[m * p->ldx + k], moved = p->int8 ? moved_by(p, m, k) : 0;
             for (size_t n = 0; n < p->N; n++) {
-                double term = x * (double)p->w[k * p->N + n];
-                p->sum[m * p->N + n] += term;
-                p->bound[m * p->N + n] += fabs(term);
+                double w = (double)p->w[k * p->N + n];
+                p->sum[m * p->N + n] += x * w;
+                p->bound[m * p->N + n] += fabs(x * w);
+                p->moved[m * p->N + n] += fabs(moved * w);
             }
         }
     }
@@ -115,7 +129,7 @@ static void check(const struct problem *p, const struct vq_gemm *g, const float 
                 assert_true(found == GUARD);
                 continue;
             }
-            double limit = unit * p->bound[m * p->N + n] + 1e-30;
+            double limit = unit * p->bound[m * p->N + n] + p->moved[m * p->N + n] + 1e-30;
             assert_true(fabs((double)found - p->sum[m * p->N + n]) <= limit);
         }
     }
@@ -173,10 +187,12 @@ static void check_size(size_t M, size_t N, size_t K, struct vq_pool *pool)
     p.w = filled(K * N, 0.0f);
     p.sum = calloc(M * N + 1, sizeof(double));
     p.bound = calloc(M * N + 1, sizeof(double));
-    assert_true(p.sum && p.bound);
+    p.moved = calloc(M * N + 1, sizeof(double));
+    assert_true(p.sum && p.bound && p.moved);
     for (int f = VQ_WEIGHT_F32; f <= VQ_WEIGHT_INT8; f++) {
         struct vq_weight *w = new_weight((enum vq_weight_format)f, K, N, source, N + 2, pool);
         vq_weight_unpack(w, p.w);
+        p.int8 = f == VQ_WEIGHT_INT8;
         for (int accumulate = 0; accumulate <= 1; accumulate++) {
             solve(&p, accumulate);
             check_weight(&p, w, pool, accumulate);
@@ -189,6 +205,7 @@ static void check_size(size_t M, size_t N, size_t K, struct vq_pool *pool)
     free(p.w);
     free(p.sum);
     free(p.bound);
+    free(p.moved);
     free(source);
 }
 
@@ -400,16 +417,17 @@ static void test_bad_weights(void **state)
     float w[4] = {0};
     struct vq_weight *p = (struct vq_weight *)w;
     struct vq_err err;
-    assert_int_equal(vq_weight_new(&p, (enum vq_weight_format)9, 2, 2, w, 2, NULL, &err),
+    assert_int_equal(vq_weight_new(&p, (enum vq_weight_format)9, 2, 2, w, 2, NULL, NULL, &err),
                      VQ_EINVAL);
     assert_null(p);
-    assert_int_equal(vq_weight_new(&p, VQ_WEIGHT_F32, 2, 2, w, 1, NULL, &err), VQ_EINVAL);
+    assert_int_equal(vq_weight_new(&p, VQ_WEIGHT_F32, 2, 2, w, 1, NULL, NULL, &err), VQ_EINVAL);
     static const size_t huge[][2] = {
         {SIZE_MAX / 2, SIZE_MAX / 2}, {SIZE_MAX, 1}, {(size_t)1 << 34, (size_t)1 << 34}};
     for (size_t i = 0; i < 9; i++) {
         size_t K = huge[i / 3][0], N = huge[i / 3][1];
-        assert_int_equal(vq_weight_new(&p, (enum vq_weight_format)(i % 3), K, N, w, N, NULL, &err),
-                         VQ_ENOMEM);
+        assert_int_equal(
+            vq_weight_new(&p, (enum vq_weight_format)(i % 3), K, N, w, N, NULL, NULL, &err),
+            VQ_ENOMEM);
         assert_null(p);
     }
     vq_weight_free(NULL);
@@ -425,7 +443,7 @@ static void test_allocation_failures(void **state)
         struct vq_err err = {0};
         assert_true(nth < 20);
         vq_mem_fail_at(nth);
-        rc = vq_weight_new(&p, VQ_WEIGHT_BF16, 3, 2, w, 2, NULL, &err);
+        rc = vq_weight_new(&p, VQ_WEIGHT_BF16, 3, 2, w, 2, NULL, NULL, &err);
         vq_mem_fail_at(0);
         assert_true(rc == VQ_OK || (rc == VQ_ENOMEM && err.code == VQ_ENOMEM && !p));
         vq_weight_free(p);
