@@ -17,8 +17,7 @@ struct vq_arena *vq_arena_new(size_t step);
 void vq_arena_free(struct vq_arena *a);
 
 /* n zeroed objects of `size` bytes on a 64-byte boundary, followed by at least 64 bytes that may be
- * read. Pages that are never touched cost nothing. NULL on overflow or when memory is out; counted
- * by vq_mem_fail_at. */
+ * read. Pages that are never touched cost nothing. NULL on overflow or when memory is out. */
 void *vq_arena_alloc(struct vq_arena *a, size_t n, size_t size);
 
 #endif

@@ -41,7 +41,8 @@ static inline __attribute__((always_inline)) void int8_sums(vi acc[][4], const s
         UNROLL
         for (size_t v = 0; v < V; v++)
             wide[v] = p_wide(at + 2 * v * W);
-        __builtin_prefetch(at + 4096, 0, 3);
+        if (R > 2)
+            __builtin_prefetch(at + 2048, 0, 2);
         UNROLL
         for (size_t r = 0; r < R; r++) {
             vp x = p_all(t->q + r * t->ldq + k + i);

@@ -9,4 +9,4 @@ verify --text ""
 load samples/models/text-small.safetensors --as half --weights bf16
 verify --length 40 --seed 1
 load samples/models/text-small.safetensors --as eighth --weights int8
-verify --length 40 --seed 1
+verify --length 120 --seed 1

@@ -1,4 +1,4 @@
-/* The small parts of core/base: half-precision numbers, random numbers, hashes, UTF-8. */
+/* The small parts of core/base: arenas, half-precision numbers, random numbers, hashes, UTF-8. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/base/arena.h"
 #include "core/base/file.h"
 #include "core/base/half.h"
 #include "core/base/hash.h"
@@ -408,22 +409,51 @@ static void utf8_stream_bytes(void **state)
     vq_text_release(&out);
 }
 
+/* Pieces are zeroed, aligned, apart, of any size; sizes that overflow and memory that is out are
+ * NULL, and the arena goes on. */
+static void arena_pieces(void **state)
+{
+    (void)state;
+    enum { N = 60 };
+    struct vq_arena *a = vq_arena_new((size_t)1 << 20);
+    unsigned char *piece[N];
+    assert_non_null(a);
+    for (size_t i = 0; i < N; i++) {
+        size_t n = i * 997 % 41 * 10007;
+        if (i == 30)
+            assert_null(vq_arena_alloc(a, SIZE_MAX / 2, 3));
+        if (i == 31)
+            assert_null(vq_arena_alloc(a, SIZE_MAX - 100, 1));
+        piece[i] = vq_arena_alloc(a, n, 1);
+        assert_non_null(piece[i]);
+        assert_int_equal((uintptr_t)piece[i] % 64, 0);
+        for (size_t j = 0; j < n; j++)
+            assert_int_equal(piece[i][j], 0);
+        memset(piece[i], (int)i + 1, n);
+    }
+    for (size_t i = 0; i < N; i++) {
+        for (size_t j = 0; j < i * 997 % 41 * 10007; j++)
+            assert_int_equal(piece[i][j], i + 1);
+    }
+    vq_mem_fail_at(1);
+    void *failed = vq_arena_alloc(a, (size_t)3 << 20, 1);
+    vq_mem_fail_at(0);
+    assert_null(failed);
+    assert_non_null(vq_arena_alloc(a, (size_t)3 << 20, 1));
+    vq_arena_free(a);
+    vq_arena_free(NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(half_round_trips),
-        cmocka_unit_test(half_rounding),
-        cmocka_unit_test(half_nearest),
-        cmocka_unit_test(rng_values),
-        cmocka_unit_test(rng_moments),
-        cmocka_unit_test(rng_below),
-        cmocka_unit_test(hashes),
-        cmocka_unit_test(file_hashes),
-        cmocka_unit_test(utf8_every_code_point),
-        cmocka_unit_test(utf8_ill_formed),
-        cmocka_unit_test(utf8_widths),
-        cmocka_unit_test(utf8_fit),
-        cmocka_unit_test(utf8_stream_cuts),
+        cmocka_unit_test(half_round_trips),  cmocka_unit_test(half_rounding),
+        cmocka_unit_test(half_nearest),      cmocka_unit_test(arena_pieces),
+        cmocka_unit_test(rng_values),        cmocka_unit_test(rng_moments),
+        cmocka_unit_test(rng_below),         cmocka_unit_test(hashes),
+        cmocka_unit_test(file_hashes),       cmocka_unit_test(utf8_every_code_point),
+        cmocka_unit_test(utf8_ill_formed),   cmocka_unit_test(utf8_widths),
+        cmocka_unit_test(utf8_fit),          cmocka_unit_test(utf8_stream_cuts),
         cmocka_unit_test(utf8_stream_bytes),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);

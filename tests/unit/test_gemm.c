@@ -301,6 +301,65 @@ static void test_plain_products_have_the_same_bytes(void **state)
     free(b);
 }
 
+/* Sums of int8 groups are integers, so sets that fuse multiply and add agree to the byte. */
+static void test_int8_is_the_same_in_every_set(void **state)
+{
+    (void)state;
+    const struct vq_gemm *narrow = vq_gemm_find("avx2"), *wide = vq_gemm_find("avx512");
+    if (!narrow || !wide)
+        skip();
+    const size_t K = 451, N = 163, M = 21;
+    float *x = random_floats(M * K), *b = random_floats(K * N);
+    float *one = filled(M * N, 0.0f), *other = filled(M * N, 0.0f);
+    struct vq_weight *w = new_weight(VQ_WEIGHT_INT8, K, N, b, N, NULL);
+    for (size_t rows = 1; rows <= M; rows += 4) {
+        vq_weight_mul(narrow, NULL, w, rows, x, K, one, N, false);
+        vq_weight_mul(wide, NULL, w, rows, x, K, other, N, false);
+        assert_memory_equal(one, other, rows * N * sizeof(float));
+    }
+    vq_weight_free(w);
+    free(x);
+    free(b);
+    free(one);
+    free(other);
+}
+
+/* Products that share a run are the products one by one; more of them than share one, of all
+ * formats, some of them empty. */
+static void test_products_together(void **state)
+{
+    (void)state;
+    enum { N_JOB = 40 };
+    struct vq_pool *pool = new_pool(3);
+    struct vq_product job[N_JOB];
+    for (size_t i = 0; i < N_JOB; i++) {
+        size_t K = i == 7 ? 0 : 30 + 17 * i, N = 200 - 3 * i, M = i == 9 ? 0 : 1 + i % 20;
+        float *source = random_floats(K * N);
+        job[i] = (struct vq_product){
+            .w = new_weight((enum vq_weight_format)(i % 3), K, N, source, N, NULL),
+            .rows = M,
+            .x = random_floats(M * K),
+            .ldx = K,
+            .y = filled(M * N, 0.25f),
+            .ldy = N,
+            .accumulate = i % 2};
+        free(source);
+    }
+    vq_weight_mul_all(vq_gemm_default(), pool, job, N_JOB);
+    for (size_t i = 0; i < N_JOB; i++) {
+        const struct vq_product *j = &job[i];
+        float *y = filled(j->rows * j->ldy, 0.25f);
+        vq_weight_mul(vq_gemm_default(), NULL, j->w, j->rows, j->x, j->ldx, y, j->ldy,
+                      j->accumulate);
+        assert_memory_equal(y, j->y, j->rows * j->ldy * sizeof(float));
+        free(y);
+        free(j->y);
+        free((float *)j->x);
+        vq_weight_free((struct vq_weight *)j->w);
+    }
+    vq_pool_free(pool);
+}
+
 static void test_openblas_does_not_depend_on_threads(void **state)
 {
     (void)state;
@@ -456,6 +515,8 @@ int main(void)
         cmocka_unit_test(test_products_against_double),
         cmocka_unit_test(test_rows_do_not_depend_on_their_company),
         cmocka_unit_test(test_plain_products_have_the_same_bytes),
+        cmocka_unit_test(test_int8_is_the_same_in_every_set),
+        cmocka_unit_test(test_products_together),
         cmocka_unit_test(test_openblas_does_not_depend_on_threads),
         cmocka_unit_test(test_not_finite_stays_in_place),
         cmocka_unit_test(test_formats_round_trip),
