@@ -80,6 +80,17 @@ want 0 vqsh --no-log --quiet --format json -c "output /dev/null; load $model; ou
 awk '{ d = $1 - 1.7196891637; if (d < 0) d = -d; exit !(d < 1e-6) }' bits ||
     fail "heldout.txt: expected 1.7196891637 bits per byte, found $(cat bits)"
 
+# The models that this program trained, as they were judged when they were made.
+for judged in 'prose samples/heldout.txt 1.58238' 'emoji samples/emoji.png 0.88102'; do
+    # shellcheck disable=SC2086
+    set -- $judged
+    want 0 vqsh --no-log --quiet --format json -c "output /dev/null
+        load samples/models/$1.safetensors; output; score --file $2"
+    "$tools/json_pick" bits_per_byte < out > bits
+    awk -v want="$3" '{ d = $1 - want; if (d < 0) d = -d; exit !(d < 1e-4) }' bits ||
+        fail "$1 on $2: expected $3 bits per byte, found $(cat bits)"
+done
+
 # Products of rounded numbers, where the processor has them, stay within 0.001 of that.
 if vqsh --no-log -c 'set gemm bf16' > /dev/null 2>&1; then
     want 0 vqsh --no-log --quiet --format json -c "set gemm bf16; output /dev/null; load $model
