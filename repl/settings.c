@@ -27,7 +27,7 @@ static const struct sh_setting table[] = {
     {"format", SH_SET_CHOICE, FIELD(format), 0, 0, "auto " SH_FORMAT_CHOICES, "auto",
      "how results are written; auto: table on a terminal, else plain", NULL},
     {"gemm", SH_SET_GEMM, FIELD(gemm), 0, 0, NULL, "auto",
-     "products of models loaded from now on; bf16 is fast for texts, but rounds", gemm_changed},
+     "how models loaded from now on multiply; bf16 is fast, but it rounds", gemm_changed},
     {"history", SH_SET_INT, FIELD(history), 0, 1e6, NULL, "5000",
      "entries kept in the history file", NULL},
     {"model-path", SH_SET_TEXT, FIELD(model_path), 0, 0, NULL, "",
