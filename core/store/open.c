@@ -360,21 +360,65 @@ enum vq_status vq_store_recover(struct vq_store *store, const char *id, bool *go
     return vq_db_end(store->db, find_dead(store, true, &dead, id, NULL, err), err);
 }
 
+/* On a full disk what was stored can still be read. That not even the log's side files could be
+ * made shows that no other process is writing: theirs would be there. */
+static enum vq_status set_up_to_read(struct vq_store *s, struct place *place,
+                                     const struct vq_err *why, struct vq_err *err)
+{
+    struct vq_err ignored = {0};
+    vq_db_close(s->db);
+    s->db = NULL;
+    s->readonly = true;
+    enum vq_status status = look_around(s, place, &ignored);
+    place->dir_closed = true;
+    place->wal_exists = place->wal_pending;
+    if (status == VQ_OK)
+        status = connect(s, place, &ignored);
+    if (status == VQ_OK)
+        status = check_readonly(s, &ignored);
+    if (status == VQ_OK) {
+        add_note(s, "%s; opened read-only, nothing will be recorded", why->msg);
+        return VQ_OK;
+    }
+    if (err)
+        *err = *why;
+    return why->code;
+}
+
+/* Runs that cannot be marked as crashed now are found again by the next open. */
+static enum vq_status recover(struct vq_store *s, struct vq_err *err)
+{
+    struct vq_err why = {0};
+    enum vq_status status = vq_store_recover(s, NULL, NULL, &why);
+    if (status == VQ_EIO || status == VQ_EBUSY) {
+        add_note(s, "runs whose process died show as running: %s", why.msg);
+        return VQ_OK;
+    }
+    if (status != VQ_OK && err)
+        *err = why;
+    return status;
+}
+
 static enum vq_status open_steps(struct vq_store *s, const char *path, struct place *place,
                                  struct vq_err *err)
 {
+    struct vq_err why = {0};
     enum vq_status status = locate(s, path, place, err);
     if (status == VQ_OK)
         status = connect(s, place, err);
     if (status != VQ_OK)
         return status;
-    status = s->readonly ? check_readonly(s, err) : set_up(s, place, err);
+    status = s->readonly ? check_readonly(s, &why) : set_up(s, place, &why);
+    if (status == VQ_EIO && !s->readonly)
+        status = set_up_to_read(s, place, &why, err);
+    else if (status != VQ_OK && err)
+        *err = why;
     if (status == VQ_OK)
         status = vq_db_exec(s->db, VQ_DB_CACHE, err);
     if (status != VQ_OK || s->readonly)
         return status;
     note_journal(s, place);
-    return vq_store_recover(s, NULL, NULL, err);
+    return recover(s, err);
 }
 
 enum vq_status vq_store_open(struct vq_store **out, const char *path,

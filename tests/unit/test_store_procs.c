@@ -388,6 +388,53 @@ static void creates_on_a_full_disk(int i)
     vq_store_close(store);
 }
 
+/* A run of a process that died waits to be marked, and nothing can be written: what is there can
+ * be looked at all the same. */
+static void dies_recording(int i)
+{
+    (void)i;
+    struct vq_err e = {0};
+    struct vq_store *store;
+    struct vq_run *run;
+    need(vq_store_open(&store, shared_path, NULL, &e), 1, &e);
+    need(vq_run_begin(store, &(struct vq_run_spec){.command = "train"}, &run, &e), 2, &e);
+    _exit(0);
+}
+
+static void reads_on_a_full_disk(int more)
+{
+    struct vq_err e = {0};
+    struct vq_store *store;
+    limit_growth(shared_path, (rlim_t)more);
+    need(vq_store_open(&store, shared_path, NULL, &e), 1, &e);
+    if (ask(store, "SELECT count(*) FROM runs") != 1)
+        _exit(2);
+    if (!strstr(vq_store_note(store), more ? "show as running" : "opened read-only"))
+        _exit(3);
+    vq_store_close(store);
+}
+
+static void test_disk_full_when_opened(void **state)
+{
+    (void)state;
+    struct stat st;
+    char wal[300];
+    shared_path = in_scratch("full-dead.db");
+    assert_int_equal(end_of(start(dies_recording, 0)), 0);
+    snprintf(wal, sizeof(wal), "%s-wal", shared_path);
+    assert_int_equal(stat(wal, &st), 0);
+    assert_true(st.st_size >= 32768);
+    assert_int_equal(end_of(start(reads_on_a_full_disk, 1)), 0);
+    struct vq_store *store = open_store(shared_path);
+    assert_int_equal(status_of(store, "-1"), VQ_RUN_CRASHED);
+    vq_store_close(store);
+    assert_int_equal(stat(wal, &st), -1);
+    assert_int_equal(end_of(start(reads_on_a_full_disk, 0)), 0);
+    store = open_store(shared_path);
+    assert_text(store, "PRAGMA integrity_check", "ok");
+    vq_store_close(store);
+}
+
 static void test_disk_full(void **state)
 {
     (void)state;
@@ -572,6 +619,7 @@ int main(void)
         cmocka_unit_test(test_exit_without_end_is_not_finished),
         cmocka_unit_test(test_who_is_dead),
         cmocka_unit_test(test_disk_full),
+        cmocka_unit_test(test_disk_full_when_opened),
         cmocka_unit_test(test_fork_with_an_open_store),
         cmocka_unit_test(test_killed_while_importing),
         cmocka_unit_test(test_import_on_a_full_disk),
