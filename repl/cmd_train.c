@@ -315,19 +315,6 @@ static enum sh_rc report(const struct training *t, const struct vq_train_result 
 
 /* ---- the command ---- */
 
-/* All that the outcome depends on: the configuration and the command's arguments. */
-static void begin_run(const struct training *t)
-{
-    struct vq_text text = {0};
-    vq_text_puts(&text, "{\"options\": ");
-    sh_args_to_json(t->args, &text);
-    vq_text_puts(&text, ", \"config\": ");
-    vq_settings_to_json(&t->settings, &text);
-    vq_text_puts(&text, "}");
-    sh_run_begin(t->sh, NULL, &t->seed, text.failed ? NULL : text.data);
-    vq_text_release(&text);
-}
-
 /* Updates of wide models take minutes: the first Ctrl-C lets the one under way be finished, the
  * second gives it up. Polled inside updates, and so the place to say it. */
 static bool abandons(void *ud)
@@ -416,7 +403,7 @@ static enum sh_rc run_train(struct sh *sh, const struct sh_args *a)
     if (status == VQ_OK)
         status = open_validation(&t, &err);
     if (status == VQ_OK) {
-        begin_run(&t);
+        sh_run_begin_new(sh, &t.settings, &t.seed);
         status = make_trainer(&t, &err);
     }
     rc = status == VQ_OK ? train(&t) : sh_fail(sh, &err);

@@ -161,18 +161,18 @@ static char *settings_of(struct sh *sh, const struct sh_model *m, const char *js
     return t.data;
 }
 
-static char *config_of(const struct sh_model *m)
+static char *config_text(const struct vq_settings *config)
 {
     struct vq_text t = {0};
-    if (m)
-        vq_settings_to_json(vq_model_settings(m->model), &t);
+    if (config)
+        vq_settings_to_json(config, &t);
     if (t.failed)
         vq_text_release(&t);
     return t.data;
 }
 
-void sh_run_begin(struct sh *sh, struct sh_model *m, const uint64_t *seed,
-                  const char *settings_json)
+static void begin(struct sh *sh, struct sh_model *m, const struct vq_settings *configuration,
+                  const uint64_t *seed, const char *settings_json)
 {
     struct sh_log *log = sh->log;
     struct vq_err err = {.code = VQ_OK};
@@ -190,7 +190,7 @@ void sh_run_begin(struct sh *sh, struct sh_model *m, const uint64_t *seed,
     if (m)
         sh_model_hash(sh, m, false, &hex, NULL);
     char *line = vq_strndup(sh->text + sh->words->start, sh->words->end - sh->words->start);
-    char *settings = settings_of(sh, m, settings_json), *config = config_of(m);
+    char *settings = settings_of(sh, m, settings_json), *config = config_text(configuration);
     struct vq_run_spec spec = {
         .command = sh->cmd->name,
         .command_line = line,
@@ -213,6 +213,17 @@ void sh_run_begin(struct sh *sh, struct sh_model *m, const uint64_t *seed,
     free(line);
     free(settings);
     free(config);
+}
+
+void sh_run_begin(struct sh *sh, struct sh_model *m, const uint64_t *seed,
+                  const char *settings_json)
+{
+    begin(sh, m, m ? vq_model_settings(m->model) : NULL, seed, settings_json);
+}
+
+void sh_run_begin_new(struct sh *sh, const struct vq_settings *config, const uint64_t *seed)
+{
+    begin(sh, NULL, config, seed, NULL);
 }
 
 const char *sh_run_id(const struct sh *sh)

@@ -28,6 +28,8 @@ struct vq_store; /* core/store/store.h */
  * of what the outcome depends on. */
 void sh_run_begin(struct sh *sh, struct sh_model *m, const uint64_t *seed,
                   const char *settings_json);
+/* The same for a command that makes a model, with the configuration it makes it by. */
+void sh_run_begin_new(struct sh *sh, const struct vq_settings *config, const uint64_t *seed);
 /* The id, for output; NULL when nothing is being recorded. Valid until the command ends. */
 const char *sh_run_id(const struct sh *sh);
 

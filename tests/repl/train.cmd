@@ -5,6 +5,7 @@ train --out t --from t --data samples/shakespeare.txt --steps 1 --valid-every 1 
 tensors generator/* --all --file t
 train --out u --from tests/data/optim/start.safetensors --config tests/data/optim/opt_adamw/config.json --tokens tests/data/optim/targets.npy
 sql SELECT command, status, count(*) AS runs FROM runs GROUP BY 1, 2
+runs command=train --columns status,config.d_model,config.global_batch_size,settings.steps,settings.seed
 train
 train --out u
 train --out u --preset text-tiny --data samples/shakespeare.txt --tokens tests/data/optim/targets.npy
