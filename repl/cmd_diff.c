@@ -56,7 +56,7 @@ static const char *beside(const struct diff *d, const char *what, size_t i, char
 
 static void announce(struct diff *d)
 {
-    struct vq_text columns = {0};
+    struct vq_text columns = {0}, spare = {0};
     char name[16];
     vq_text_puts(&columns, "attribute");
     for (size_t i = 0; i < d->c.n; i++)
@@ -65,9 +65,17 @@ static void announce(struct diff *d)
         vq_text_printf(&columns, " %s", beside(d, "delta", i, name));
         vq_text_printf(&columns, " %s", beside(d, "percent", i, name));
     }
+    /* On a narrow screen the values come first, then percents. */
+    for (size_t i = 1; i < d->c.n && d->c.n > 2; i++)
+        vq_text_printf(&spare, "%s ", beside(d, "delta", i, name));
+    for (size_t i = 1; i < d->c.n && d->c.n > 2; i++)
+        vq_text_printf(&spare, "%s ", beside(d, "percent", i, name));
     sh_list(d->sh, columns.failed ? "attribute" : columns.data);
-    d->failed = columns.failed;
+    sh_columns_whole(d->sh, "attribute");
+    sh_columns_spare(d->sh, spare.data ? spare.data : "");
+    d->failed = columns.failed || spare.failed;
     vq_text_release(&columns);
+    vq_text_release(&spare);
 }
 
 /* What the i-th run's number has over the first one's, exactly where both are whole. */

@@ -60,6 +60,10 @@ static void put_results(struct sh *sh, struct vq_store *store, const char *id)
 static const char default_columns[] =
     "id,started,started_at,seconds,status,command,command_line,model,seed,name,tags,results";
 static const char hidden_columns[] = "started_at command_line";
+static const char spare_columns[] = "seed seconds name tags";
+
+/* Columns of a screen from which on there is room for whole times. */
+#define WIDE 120
 
 struct listing {
     struct sh *sh;
@@ -67,6 +71,7 @@ struct listing {
     char **columns; /* as shown; those of the query lack `results` */
     const char **asked;
     size_t n, n_asked, shown;
+    bool brief;                 /* times without what is clear */
     enum vq_column_kind *kinds; /* [n] */
 };
 
@@ -75,22 +80,30 @@ static bool is_results(const char *column)
     return strcmp(column, "results") == 0;
 }
 
-/* `started` is for reading, `started_at` for reckoning. */
-static void put_time(struct sh *sh, const char *column, const struct vq_value *v)
+/* `started` is for reading, `started_at` for reckoning. "01-31 12:00" is of this year. */
+static void put_time(const struct listing *l, const char *column, const struct vq_value *v)
 {
-    char when[32];
+    char when[32], now[32];
     size_t len = strlen(column);
-    if (v->kind == VQ_VALUE_NULL || (len > 3 && strcmp(column + len - 3, "_at") == 0))
-        sh_put_value(sh, column, v);
+    if (v->kind == VQ_VALUE_NULL || (len > 3 && strcmp(column + len - 3, "_at") == 0)) {
+        sh_put_value(l->sh, column, v);
+        return;
+    }
+    sh_utc(v->d, when, sizeof(when));
+    sh_utc(sh_wall(), now, sizeof(now));
+    if (!l->brief)
+        sh_str(l->sh, column, when);
+    else if (strncmp(when, now, 4) == 0)
+        sh_strf(l->sh, column, "%.11s", when + 5);
     else
-        sh_str(sh, column, sh_utc(v->d, when, sizeof(when)));
+        sh_strf(l->sh, column, "%.10s", when);
 }
 
 static void put_column(struct listing *l, size_t i, const struct vq_value *v)
 {
     const char *column = l->columns[i];
     if (l->kinds[i] == VQ_COLUMN_TIME)
-        put_time(l->sh, column, v);
+        put_time(l, column, v);
     else if (l->kinds[i] == VQ_COLUMN_SEED && v->text)
         sh_uint(l->sh, column, strtoull(v->text, NULL, 10));
     else
@@ -163,8 +176,13 @@ static enum sh_rc list_runs(struct listing *l, const struct sh_args *a, const st
     if (sh_opt_given(a, "limit"))
         q.limit = (size_t)sh_opt_int(a, "limit");
     sh_list_names(sh, (const char *const *)l->columns, l->n);
-    if (!sh_opt_given(a, "columns"))
+    sh_columns_whole(sh, "id started ended");
+    if (!sh_opt_given(a, "columns")) {
+        int columns = sh_for_people(sh) ? sh_table_columns(sh) : 0;
+        l->brief = columns && columns < WIDE;
         sh_columns_hidden(sh, hidden_columns);
+        sh_columns_spare(sh, spare_columns);
+    }
     if (vq_store_list(l->store, &q, list_run, l, &total, &place, sh_cancel(sh), &err) != VQ_OK)
         return sh_filter_fail(sh, a, f, &place, &err);
     enum sh_rc rc = sh_end(sh);
@@ -300,6 +318,31 @@ static bool result_row(void *ud, const char *key, const struct vq_value *v)
     return true;
 }
 
+/* "n=2 length=60 ...", which people read more easily than JSON. */
+static bool add_member(void *ud, const char *key, const struct vq_value *v, const char *json)
+{
+    struct vq_text *t = ud;
+    vq_text_printf(t, "%s%s=%s", t->len ? " " : "", key,
+                   v->kind == VQ_VALUE_TEXT && !v->text[strcspn(v->text, " \n")] ? v->text : json);
+    return true;
+}
+
+typedef enum vq_status (*members_of)(struct vq_store *store, const char *id, vq_member_row row,
+                                     void *ud, struct vq_err *err);
+
+static void put_members(struct sh *sh, const char *id, const char *key, const char *json,
+                        members_of members)
+{
+    struct vq_text t = {0};
+    if (sh_for_people(sh) && *json)
+        members(sh_store(sh, NULL), id, add_member, &t, NULL);
+    if (sh_for_people(sh))
+        sh_str(sh, key, t.data);
+    else
+        sh_json(sh, key, *json ? json : "null");
+    vq_text_release(&t);
+}
+
 static void describe(struct sh *sh, const struct vq_run_info *r)
 {
     char when[32];
@@ -325,8 +368,8 @@ static void describe(struct sh *sh, const struct vq_run_info *r)
     sh_int(sh, "pid", r->pid);
     sh_str(sh, "cwd", r->cwd);
     sh_str(sh, "tags", *r->tags ? r->tags : NULL);
-    sh_json(sh, "settings", *r->settings ? r->settings : "null");
-    sh_json(sh, "config", *r->config ? r->config : "null");
+    put_members(sh, r->id, "settings", r->settings, vq_store_settings);
+    put_members(sh, r->id, "config", r->config, vq_store_config);
 }
 
 static enum vq_status list_parts(struct sh_part *p, struct vq_store *store, const char *id,

@@ -8,15 +8,21 @@
 #include "core/base/mem.h"
 #include "repl/out_private.h"
 
-enum { NARROWEST = 6 }; /* a column of text is not cut below this */
+enum {
+    NARROWEST = 6, /* a column of text is not cut below this, */
+    LEGIBLE = 12,  /* nor below this while there are columns to leave out */
+    WRAP_ROOM = 20 /* a value is not broken into lines shorter than this */
+};
 
 struct grid {
     const struct sh_result *r;
     const struct sh_look *look;
     struct vq_text text;      /* all cells as shown */
     size_t *at, *len, *width; /* [n_row * n_col] of each cell in text */
-    size_t *col;              /* [n_col] width of each column, 0 for hidden ones */
+    size_t *col;              /* [n_col] width of each column, 0 for hidden ones, */
+    size_t *full;             /* and what it would be with room enough */
     bool *right;              /* [n_col] columns of numbers stand to the right */
+    bool *left_out;           /* [n_col] for want of room */
     struct vq_text *to;
 };
 
@@ -61,14 +67,18 @@ static size_t total(const struct grid *g)
     return g->look->box ? sum + 3 * shown + 1 : sum + 2 * (shown ? shown - 1 : 0);
 }
 
-/* Narrows the widest columns of text until the grid fits; false when it cannot. */
-static bool fit(struct grid *g)
+static bool fits(const struct grid *g)
 {
-    size_t limit = (size_t)g->look->columns;
-    while (limit && total(g) > limit) {
+    return !g->look->columns || total(g) <= (size_t)g->look->columns;
+}
+
+/* Narrows the widest columns of text, none below `narrowest`, until the grid fits. */
+static bool squeeze(struct grid *g, size_t narrowest, bool whole_ones)
+{
+    while (!fits(g)) {
         size_t widest = g->r->n_col;
         for (size_t c = 0; c < g->r->n_col; c++) {
-            if (!g->right[c] && g->col[c] > NARROWEST &&
+            if (!g->right[c] && g->col[c] > narrowest && (whole_ones || !g->r->col[c].whole) &&
                 (widest == g->r->n_col || g->col[c] > g->col[widest]))
                 widest = c;
         }
@@ -77,6 +87,64 @@ static bool fit(struct grid *g)
         g->col[widest]--;
     }
     return true;
+}
+
+static bool has_values(const struct grid *g, size_t c)
+{
+    for (size_t i = c; i < g->r->n_row * g->r->n_col; i += g->r->n_col)
+        if (g->len[i])
+            return true;
+    return false;
+}
+
+/* The spare column to leave out next; n_col when there is none. */
+static size_t next_spare(const struct grid *g)
+{
+    size_t best = g->r->n_col;
+    for (size_t c = 0; c < g->r->n_col; c++) {
+        if (!g->r->col[c].spare || !g->col[c])
+            continue;
+        if (!has_values(g, c))
+            return c;
+        if (best == g->r->n_col || g->r->col[c].spare < g->r->col[best].spare)
+            best = c;
+    }
+    return best;
+}
+
+/* Back to full widths but for what is left out. */
+static void widen(struct grid *g)
+{
+    for (size_t c = 0; c < g->r->n_col; c++)
+        g->col[c] = g->left_out[c] ? 0 : g->full[c];
+}
+
+/* Makes the grid fit the screen: cuts texts while they can still be read, leaves columns out, cuts
+ * further; false when it cannot. */
+static bool fit(struct grid *g)
+{
+    memcpy(g->full, g->col, g->r->n_col * sizeof(*g->col));
+    while (!squeeze(g, LEGIBLE, false)) {
+        size_t c = next_spare(g);
+        if (c == g->r->n_col)
+            break;
+        g->left_out[c] = true;
+        widen(g);
+    }
+    return squeeze(g, LEGIBLE, true) || squeeze(g, NARROWEST, false) || squeeze(g, NARROWEST, true);
+}
+
+/* Which columns are not there, and have something in them. */
+static void tell_left_out(struct grid *g)
+{
+    bool any = false;
+    for (size_t c = 0; c < g->r->n_col; c++) {
+        if (!g->left_out[c] || !has_values(g, c))
+            continue;
+        vq_text_printf(g->to, "%s%s", any ? ", " : "no room for ", g->r->col[c].name);
+        any = true;
+    }
+    vq_text_puts(g->to, any ? "\n" : "");
 }
 
 static void pad(struct vq_text *to, size_t n)
@@ -181,6 +249,46 @@ static void put_grid(struct grid *g)
         grid_row(g, row);
     if (g->look->box)
         rule(g, "└", "┴", "┘", "─");
+    tell_left_out(g);
+}
+
+/* Bytes of the first line of a value that is broken at blanks into lines of `room`. What has no
+ * blank stays as one, so that it can be copied. */
+static size_t first_line(const char *s, size_t len, size_t room)
+{
+    size_t n = vq_utf8_fit(s, len, room, NULL);
+    if (n == len)
+        return len;
+    while (n > 0 && s[n] != ' ')
+        n--;
+    while (n > 0 && s[n - 1] == ' ')
+        n--;
+    if (n)
+        return n;
+    const char *blank = memchr(s, ' ', len);
+    return blank && blank != s ? (size_t)(blank - s) : len;
+}
+
+/* A value beside its name, over several lines if need be. */
+static void put_wrapped(struct grid *g, const char *s, size_t len, size_t indent)
+{
+    size_t limit = (size_t)g->look->columns;
+    size_t room = limit > indent + WRAP_ROOM ? limit - indent : 0;
+    while (room && len) {
+        size_t n = first_line(s, len, room);
+        vq_text_put(g->to, s, n);
+        s += n;
+        len -= n;
+        size_t blanks = strspn(s, " ");
+        blanks = blanks < len ? blanks : len;
+        s += blanks;
+        len -= blanks;
+        if (len) {
+            vq_text_puts(g->to, "\n");
+            pad(g->to, indent);
+        }
+    }
+    vq_text_put(g->to, s, len);
 }
 
 static void pair(struct grid *g, size_t row, size_t c, size_t names, size_t values)
@@ -193,8 +301,11 @@ static void pair(struct grid *g, size_t row, size_t c, size_t names, size_t valu
     put_cell(g->to, name, strlen(name), names, false, false);
     vq_text_puts(g->to, colour ? "\x1b[0m" : "");
     vq_text_puts(g->to, box ? " │ " : "  ");
-    put_cell(g->to, g->text.data ? g->text.data + g->at[i] : "", g->len[i],
-             box ? values : g->width[i], false, !box);
+    const char *value = g->text.data ? g->text.data + g->at[i] : "";
+    if (box)
+        put_cell(g->to, value, g->len[i], values, false, false);
+    else
+        put_wrapped(g, value, g->len[i], names + 2);
     if (!box)
         trim(g->to);
     vq_text_puts(g->to, box ? " │\n" : "\n");
@@ -263,20 +374,25 @@ void sh_layout(const struct sh_result *r, const struct sh_look *look, struct vq_
         .len = vq_calloc(n, sizeof(size_t)),
         .width = vq_calloc(n, sizeof(size_t)),
         .col = vq_calloc(r->n_col, sizeof(size_t)),
+        .full = vq_calloc(r->n_col, sizeof(size_t)),
         .right = vq_calloc(r->n_col, sizeof(bool)),
+        .left_out = vq_calloc(r->n_col, sizeof(bool)),
     };
-    if (g.at && g.len && g.width && g.col && g.right) {
+    bool ok = g.at && g.len && g.width && g.col && g.full && g.right && g.left_out;
+    if (ok) {
         measure(&g);
         if (r->kind == SH_RESULT_LIST && fit(&g))
             put_grid(&g);
         else
             put_pairs(&g);
     }
-    to->failed = to->failed || g.text.failed || !g.at || !g.len || !g.width || !g.col || !g.right;
+    to->failed = to->failed || g.text.failed || !ok;
     vq_text_release(&g.text);
     free(g.at);
     free(g.len);
     free(g.width);
     free(g.col);
+    free(g.full);
     free(g.right);
+    free(g.left_out);
 }

@@ -335,13 +335,30 @@ void sh_columns_hidden(struct sh *sh, const char *columns)
         r->col[i].hidden = r->col[i].hidden || sh_in_choices(columns, r->col[i].name);
 }
 
+void sh_columns_whole(struct sh *sh, const char *columns)
+{
+    struct sh_result *r = &sh->out->r;
+    for (size_t i = 0; i < r->n_col; i++)
+        r->col[i].whole = r->col[i].whole || sh_in_choices(columns, r->col[i].name);
+}
+
+void sh_columns_spare(struct sh *sh, const char *columns)
+{
+    struct sh_result *r = &sh->out->r;
+    char name[64];
+    for (size_t k = 0; sh_choice_at(columns, k, name, sizeof(name)); k++)
+        for (size_t i = 0; i < r->n_col; i++)
+            if (strcmp(r->col[i].name, name) == 0)
+                r->col[i].spare = (int)k + 1;
+}
+
 static void lay_out(struct sh *sh, enum sh_format f)
 {
     struct sh_out *o = sh->out;
     struct sh_look look = {
         .box = f == SH_BOX,
         .colour = sh_out_colour(sh),
-        .columns = sh_out_terminal(sh) || sh->set.width ? sh_out_columns(sh) : 0,
+        .columns = sh_table_columns(sh),
     };
     sh_layout(&o->r, &look, &o->ready);
 }
@@ -428,6 +445,18 @@ enum sh_rc sh_out_text(struct sh *sh, const char *s, size_t n)
     if (!sh_page(sh, s, n))
         sh_out_write(sh, s, n);
     return SH_OK;
+}
+
+enum sh_rc sh_out_file(struct sh *sh, const char *s, size_t n)
+{
+    struct vq_text clean = {0};
+    if (!sh_out_terminal(sh))
+        return sh_out_text(sh, s, n);
+    sh_clean_text(s, n, true, &clean);
+    enum sh_rc rc = clean.failed ? sh_failf(sh, "out of memory")
+                                 : sh_out_text(sh, clean.data ? clean.data : "", clean.len);
+    vq_text_release(&clean);
+    return rc;
 }
 
 enum vq_status sh_out_redirect(struct sh *sh, const char *path, struct vq_err *err)

@@ -63,6 +63,11 @@ void sh_rows_out(struct sh *sh);
 /* Columns or keys that are for machines: shown in json, jsonl, csv, not in table and box. Call
  * after sh_list() or sh_record(). */
 void sh_columns_hidden(struct sh *sh, const char *columns);
+/* Columns to show in full where others can be cut to make a table fit the screen: ids, times. */
+void sh_columns_whole(struct sh *sh, const char *columns);
+/* Columns that a table too wide for the screen can do without, the first of them first; those
+ * without a value go before. A line below the table names what was left out. */
+void sh_columns_spare(struct sh *sh, const char *columns);
 
 /* Values, by column or key. */
 void sh_int(struct sh *sh, const char *key, int64_t v);
@@ -93,11 +98,14 @@ void sh_out_bytes_end(struct sh *sh);
  * the pager when it is longer than the screen. Terminal sequences belong in it only when
  * sh_out_terminal() is true. */
 enum sh_rc sh_out_text(struct sh *sh, const char *s, size_t n);
+/* The bytes of a file: as they are, or on a terminal with what could steer it escaped. */
+enum sh_rc sh_out_file(struct sh *sh, const char *s, size_t n);
 
 enum sh_format sh_out_format(const struct sh *sh); /* the one in effect */
 bool sh_out_terminal(const struct sh *sh);         /* results go to a terminal */
 bool sh_out_colour(const struct sh *sh);           /* and may be coloured */
 int sh_out_columns(const struct sh *sh);           /* width to lay out for; 80 when unknown */
+int sh_table_columns(const struct sh *sh);         /* width that tables must fit; 0: any */
 int sh_out_rows(const struct sh *sh);              /* height of the terminal; 24 when unknown */
 
 /* To stderr: a line for the user (not with --quiet), and one line that is rewritten in place, on a

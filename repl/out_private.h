@@ -36,6 +36,8 @@ struct sh_cell {
 struct sh_column {
     char *name;
     bool hidden; /* from people */
+    bool whole;  /* cut last of all on a narrow screen */
+    int spare;   /* left out of a table that is too wide: the lowest first; 0: never */
 };
 
 enum sh_result_kind { SH_RESULT_NONE, SH_RESULT_RECORD, SH_RESULT_LIST, SH_RESULT_ACK };

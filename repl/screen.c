@@ -57,6 +57,11 @@ int sh_out_columns(const struct sh *sh)
     return sh->set.width ? (int)sh->set.width : columns ? columns : 80;
 }
 
+int sh_table_columns(const struct sh *sh)
+{
+    return sh_out_terminal(sh) || sh->set.width ? sh_out_columns(sh) : 0;
+}
+
 int sh_out_rows(const struct sh *sh)
 {
     int rows;
@@ -127,19 +132,39 @@ void sh_progress_clear(struct sh *sh)
     sh->out->progress = false;
 }
 
+/* "" for none: less can do nothing but complain on a terminal without escape sequences. */
 static const char *pager(void)
 {
     const char *p = getenv("VQSH_PAGER");
     if (!p)
         p = getenv("PAGER");
-    return p ? p : "less -FRX";
+    return p ? p : capable() ? "less -FRX" : "";
+}
+
+/* Rows that one line takes on the screen, colours not counted. */
+static size_t rows_of(const char *s, size_t n, size_t columns)
+{
+    size_t width = 0;
+    for (size_t i = 0; i < n;) {
+        const char *esc = memchr(s + i, '\x1b', n - i);
+        size_t to = esc ? (size_t)(esc - s) : n;
+        width += vq_utf8_width(s + i, to - i);
+        for (i = to; i < n && s[i] != 'm';)
+            i++;
+        i += i < n;
+    }
+    return width > columns ? (width - 1) / columns + 1 : 1;
 }
 
 static bool longer_than_screen(const struct sh *sh, const char *s, size_t n)
 {
-    int lines = 0, rows = sh_out_rows(sh);
-    for (size_t i = 0; i < n && lines < rows; i++)
-        lines += s[i] == '\n';
+    size_t lines = 0, rows = (size_t)sh_out_rows(sh), columns = (size_t)sh_out_columns(sh);
+    for (const char *end = s + n; s < end && lines < rows;) {
+        const char *nl = memchr(s, '\n', (size_t)(end - s));
+        size_t len = nl ? (size_t)(nl - s) : (size_t)(end - s);
+        lines += rows_of(s, len, columns);
+        s += len + (nl != NULL);
+    }
     return lines >= rows;
 }
 

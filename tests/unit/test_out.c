@@ -127,6 +127,73 @@ static void widths(void **state)
     shell_close(&s);
 }
 
+static void wide_list(struct shell *s, int width)
+{
+    struct sh *sh = &s->sh;
+    format(s, "table");
+    sh->set.width = width;
+    sh_list(sh, "id note extra empty n");
+    sh_columns_whole(sh, "id");
+    sh_columns_spare(sh, "extra empty n");
+    sh_row(sh);
+    sh_str(sh, "id", "abcdefghijklmnop");
+    sh_str(sh, "note", "a text of twenty-six bytes");
+    sh_str(sh, "extra", "more");
+    sh_int(sh, "n", 1234567);
+    assert_int_equal(sh_end(sh), SH_OK);
+}
+
+/* A table that is too wide: texts are cut, then columns left out, and what matters is cut last. */
+static void narrow(void **state)
+{
+    (void)state;
+    struct shell s;
+    shell_open(&s);
+    wide_list(&s, 0);
+    assert_non_null(strstr(shell_out(&s), "id                note                        extra  "
+                                          "empty        n\n"));
+    wide_list(&s, 50);
+    assert_string_equal(shell_out(&s), "id                note              extra        n\n"
+                                       "----------------  ----------------  -----  -------\n"
+                                       "abcdefghijklmnop  a text of twent…  more   1234567\n");
+    wide_list(&s, 40);
+    assert_string_equal(shell_out(&s), "id                note                 n\n"
+                                       "----------------  -------------  -------\n"
+                                       "abcdefghijklmnop  a text of tw…  1234567\n"
+                                       "no room for extra\n");
+    wide_list(&s, 28);
+    assert_string_equal(shell_out(&s), "id              note\n"
+                                       "--------------  ------------\n"
+                                       "abcdefghijklm…  a text of t…\n"
+                                       "no room for extra, n\n");
+    wide_list(&s, 13);
+    assert_string_equal(shell_out(&s), "id     abcdefghijklmnop\n"
+                                       "note   a text of twenty-six bytes\n"
+                                       "extra  more\nempty\nn      1234567\n");
+    shell_close(&s);
+}
+
+/* Values of a record are broken at blanks, so that they line up; what has none stays whole. */
+static void wrapped(void **state)
+{
+    (void)state;
+    struct shell s;
+    shell_open(&s);
+    format(&s, "table");
+    s.sh.set.width = 30;
+    sh_record(&s.sh);
+    sh_str(&s.sh, "line", "sample --length 20  --seed 3 --out /a/path/that/is/long/enough.txt x");
+    sh_str(&s.sh, "wide", "日本 日本 日本 日本 日本 日本");
+    assert_int_equal(sh_end(&s.sh), SH_OK);
+    assert_string_equal(shell_out(&s), "line  sample --length 20\n"
+                                       "      --seed 3 --out\n"
+                                       "      /a/path/that/is/long/enough.txt\n"
+                                       "      x\n"
+                                       "wide  日本 日本 日本 日本 日本\n"
+                                       "      日本\n");
+    shell_close(&s);
+}
+
 static void some_record(struct shell *s)
 {
     struct sh *sh = &s->sh;
@@ -371,7 +438,8 @@ int main(void)
         cmocka_unit_test(numbers),      cmocka_unit_test(failures_in_the_middle),
         cmocka_unit_test(running_text), cmocka_unit_test(full_disk),
         cmocka_unit_test(closed_pipe),  cmocka_unit_test(redirection),
-        cmocka_unit_test(timing),
+        cmocka_unit_test(timing),       cmocka_unit_test(narrow),
+        cmocka_unit_test(wrapped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
