@@ -124,6 +124,8 @@ static enum sh_rc run_export(struct sh *sh, const struct sh_args *a)
         return sh_failf(sh, "no model is loaded: load PATH loads one");
     if (!kind)
         return sh_bad_arg(sh, sh_arg_word(a, 0), "expected one of %s", a->cmd->pos_choices);
+    if (strcmp(sh_arg(a, 1), "-") == 0)
+        return sh_bad_arg(sh, sh_arg_word(a, 1), "an array needs a file; ./- is one of that name");
     if (sh_input_given(a) && !(kind->needs & VQ_EXPORT_TOKENS))
         return sh_bad_arg(sh, sh_arg_word(a, 0), "%s is not made from tokens", kind->name);
     return strcmp(kind->name, "attn") == 0 ? export_attn(sh, a, m) : export_array(sh, a, m, kind);
@@ -160,7 +162,8 @@ const struct sh_cmd cmd_export = {
         "codes, logits and logprobs run the session's tokens again as they were fed, or those of "
         "--text, --file, --tokens as `score` does: the inputs are eos and all but the last.\n\n"
         "runs, metrics, samples   all of them, or those of --where, as CSV, JSON, JSON lines or "
-        "Markdown; all but Markdown come back with `import`, and nothing is lost on the way\n"
+        "Markdown; all but Markdown come back with `import`, and nothing is lost on the way; OUT "
+        "may be - for standard output\n"
         "tensorboard              OUT is a folder: an event file for each run, with metrics, "
         "results, texts and pictures",
     .examples = export_examples,

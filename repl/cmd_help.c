@@ -210,7 +210,9 @@ static enum sh_rc overview(struct sh *sh, const char *topic)
         n += put_group(*g, topic, &t);
     if (!n) {
         vq_text_release(&t);
-        return sh_failf(sh, "nothing about '%s': help alone lists the commands", topic);
+        const char *near = sh_cmd_nearest(topic);
+        return sh_failf(sh, "nothing about '%s': %s%s", topic, near ? "did you mean " : "",
+                        near ? near : "help alone lists the commands");
     }
     vq_text_puts(&t, "\nhelp COMMAND tells more; help WORDS searches. !CMD runs CMD in the system "
                      "shell.\n");

@@ -77,7 +77,7 @@ const struct sh_cmd cmd_tag = {
     .examples = tag_examples,
     .min_args = 2,
     .max_args = -1,
-    .kinds = {SH_RUN, SH_TEXT},
+    .kinds = {SH_RUN, SH_TAG},
     .needs = SH_NEED_STORE,
     .run = run_tag,
 };
@@ -91,7 +91,7 @@ const struct sh_cmd cmd_untag = {
     .examples = untag_examples,
     .min_args = 2,
     .max_args = -1,
-    .kinds = {SH_RUN, SH_TEXT},
+    .kinds = {SH_RUN, SH_TAG},
     .needs = SH_NEED_STORE,
     .run = run_untag,
 };

@@ -109,6 +109,17 @@ static const char *setting_of(struct replaying *r, const char *key, struct wante
     return w->text;
 }
 
+/* The new run is recorded under the model's first name, though another model that is loaded may
+ * have it now: this one is gone before a name is looked for again. */
+static void take_name(struct replaying *r)
+{
+    char *name = *r->run->model_name ? vq_strdup(r->run->model_name) : NULL;
+    if (!name)
+        return;
+    free(r->model->name);
+    r->model->name = name;
+}
+
 /* Loads the run's model afresh, so that no state of this session is in it. */
 static enum sh_rc load_model(struct replaying *r)
 {
@@ -135,6 +146,8 @@ static enum sh_rc load_model(struct replaying *r)
         status = sh_model_add(r->sh, model, path, name, weights, &r->model, &err);
     if (status != VQ_OK)
         vq_model_free(model);
+    else
+        take_name(r);
     free(path);
     return status == VQ_OK ? SH_OK : sh_fail(r->sh, &err);
 }

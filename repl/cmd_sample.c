@@ -2,6 +2,7 @@
  * The command sample: texts to the screen, pictures to PNG files (sample_image.c).
  */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,8 +168,29 @@ static enum vq_status save_texts(struct sh_sampling *s, struct vq_err *err)
     return status;
 }
 
+struct totals {
+    size_t tokens;
+    double bits_per_token; /* NaN without tokens */
+};
+
+static struct totals sum_up(const struct sh_sampling *s)
+{
+    struct totals t = {0};
+    double nats = 0.0;
+    for (size_t b = 0; b < s->n; b++) {
+        nats += s->drawn[b].nats;
+        t.tokens += s->drawn[b].n;
+    }
+    t.bits_per_token = t.tokens ? nats / 0.69314718055994531 / (double)t.tokens : NAN;
+    return t;
+}
+
 static void record(struct sh_sampling *s)
 {
+    const struct totals t = sum_up(s);
+    sh_run_result_int(s->sh, "tokens", (int64_t)t.tokens);
+    if (t.tokens)
+        sh_run_result_f64(s->sh, "bits_per_token", t.bits_per_token);
     for (size_t b = 0; b < s->n; b++) {
         const struct sh_drawn *d = &s->drawn[b];
         const struct vq_sample sample = {.index = (int64_t)b,
@@ -219,14 +241,9 @@ static enum sh_rc list_samples(struct sh_sampling *s, const char *sheet)
 /* For people: what it takes to draw the same again. */
 static void closing_note(const struct sh_sampling *s, const char *sheet)
 {
-    double nats = 0.0;
-    size_t tokens = 0;
-    for (size_t b = 0; b < s->n; b++) {
-        nats += s->drawn[b].nats;
-        tokens += s->drawn[b].n;
-    }
-    sh_note(s->sh, "%zu tokens, %.3f bits per token, seed %llu%s%s%s%s", tokens,
-            tokens ? nats / 0.69314718055994531 / (double)tokens : 0.0, (unsigned long long)s->seed,
+    const struct totals t = sum_up(s);
+    sh_note(s->sh, "%zu tokens, %.3f bits per token, seed %llu%s%s%s%s", t.tokens,
+            t.tokens ? t.bits_per_token : 0.0, (unsigned long long)s->seed,
             sh_run_id(s->sh) ? ", run " : "", sh_run_id(s->sh) ? sh_run_id(s->sh) : "",
             sheet ? ", contact sheet " : "", sheet ? sheet : "");
 }

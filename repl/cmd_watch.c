@@ -364,7 +364,7 @@ static enum sh_rc run_watch(struct sh *sh, const struct sh_args *a)
 static const struct sh_opt watch_opts[] = {
     {.name = "metric",
      .letter = 'm',
-     .kind = SH_TEXT,
+     .kind = SH_METRIC,
      .value = "NAME",
      .many = true,
      .help = "follow this one (default: on a terminal loss, elsewhere all)"},

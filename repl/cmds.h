@@ -47,6 +47,8 @@ const struct sh_cmd *sh_cmd_at(size_t i);
 const struct sh_cmd *sh_cmd_find(const char *name);
 /* By unique beginning of a name; NULL when none or several begin so. */
 const struct sh_cmd *sh_cmd_prefix(const char *name);
+/* The name that was probably meant; NULL when none is near. */
+const char *sh_cmd_nearest(const char *name);
 /* The headings in order, NULL-ended. */
 const char *const *sh_cmd_groups(void);
 /* The kind of positional i. */

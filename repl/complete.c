@@ -243,7 +243,7 @@ static void offer_fields(struct place *p)
     size_t skip = comma ? (size_t)(comma + 1 - p->text) : 0;
     set_before(p, skip + (p->text[skip] == '-'));
     p->out->no_space = true;
-    sh_offer_fields(p->sh, offer_name, p);
+    sh_offer_fields(p->sh, p->text, offer_name, p);
 }
 
 /* Candidates stand for the last piece of the word alone, where that is in the line as it is. */
@@ -265,6 +265,10 @@ static void offer_filter(struct place *p)
     if (blank)
         narrow(p);
     sh_offer_filter(p->sh, word, offer_name, p);
+    /* behind an attribute comes its operator */
+    bool test =
+        !sh_filter_skip(word) && p->out->n == 1 && !sh_in_choices("and or not", p->out->v[0]);
+    p->out->no_space = p->out->no_space || test;
 }
 
 static void offer_sql(struct place *p)
@@ -273,6 +277,11 @@ static void offer_sql(struct place *p)
     set_before(p, sh_sql_skip(query));
     narrow(p);
     sh_offer_sql(p->sh, query, offer_name, p);
+}
+
+static void offer_plain(void *ud, const char *name)
+{
+    offer(ud, name);
 }
 
 static void offer_pairs(struct place *p)
@@ -395,6 +404,12 @@ static void offer_kind(struct place *p, enum sh_kind kind, const char *choices)
     case SH_SQL:
         offer_sql(p);
         break;
+    case SH_METRIC:
+        sh_offer_metrics(p->sh, offer_plain, p);
+        break;
+    case SH_TAG:
+        sh_offer_tags(p->sh, offer_plain, p);
+        break;
     default:
         break;
     }
@@ -422,8 +437,7 @@ static int positionals_before(const struct place *p, const struct sh_cmd *cmd)
 {
     int n = 0;
     for (int i = 1; i < p->at; i++) {
-        bool option = !p->w.v[i].quoted && p->w.v[i].text[0] == '-' && p->w.v[i].len > 1;
-        n += !option && !awaits_value(p, cmd, i - 1);
+        n += !sh_is_option(&p->w.v[i]) && !awaits_value(p, cmd, i - 1);
     }
     return n;
 }

@@ -20,22 +20,67 @@ struct forward {
     const char *table; /* only columns of this one; NULL: of all */
     size_t table_len;
     bool found;
-    char last[128]; /* table that was named last */
+    char last[128];     /* table that was named last */
+    const char *family; /* goes before each name, or NULL */
 };
 
 static bool forward_name(void *ud, const char *name)
 {
     struct forward *f = ud;
+    char whole[160];
+    if (f->family) {
+        snprintf(whole, sizeof(whole), "%s%s", f->family, name);
+        name = whole;
+    }
     f->offer(f->ud, name);
     return true;
 }
 
-void sh_offer_fields(struct sh *sh, sh_offer offer, void *ud)
+static void offer_known(struct sh *sh, enum vq_known what, const char *family, sh_offer offer,
+                        void *ud)
 {
+    struct forward f = {.offer = offer, .ud = ud, .family = family};
+    struct vq_store *store = store_there(sh);
+    if (store)
+        vq_store_known(store, what, forward_name, &f, NULL);
+}
+
+void sh_offer_metrics(struct sh *sh, sh_offer offer, void *ud)
+{
+    offer_known(sh, VQ_KNOWN_METRICS, NULL, offer, ud);
+}
+
+void sh_offer_tags(struct sh *sh, sh_offer offer, void *ud)
+{
+    offer_known(sh, VQ_KNOWN_TAGS, NULL, offer, ud);
+}
+
+/* The members of a family are many: they are offered once its name is typed. */
+static void offer_attributes(struct sh *sh, const char *typed, sh_offer offer, void *ud)
+{
+    static const struct {
+        const char *name;
+        enum vq_known members;
+    } families[] = {
+        {"result.", VQ_KNOWN_RESULTS}, {"metric.", VQ_KNOWN_METRICS},
+        {"min.", VQ_KNOWN_METRICS},    {"max.", VQ_KNOWN_METRICS},
+        {"config.", VQ_KNOWN_CONFIG},  {"settings.", VQ_KNOWN_SETTINGS},
+    };
+    for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+        if (strncmp(typed, families[i].name, strlen(families[i].name)) == 0) {
+            offer_known(sh, families[i].members, families[i].name, offer, ud);
+            return;
+        }
+    }
     struct forward f = {.offer = offer, .ud = ud};
     struct vq_store *store = store_there(sh);
     if (store)
         vq_store_attributes(store, forward_name, &f, NULL);
+}
+
+void sh_offer_fields(struct sh *sh, const char *typed, sh_offer offer, void *ud)
+{
+    offer_attributes(sh, typed, offer, ud);
     offer(ud, "results");
 }
 
@@ -51,20 +96,33 @@ size_t sh_filter_skip(const char *word)
     return word[at] ? at + strspn(word + at, "=!<>~") : strspn(word, "(");
 }
 
+/* What an attribute can be compared with, where that is one of a few. */
+static void offer_compared(struct sh *sh, const char *name, size_t len, sh_offer offer, void *ud)
+{
+    static const struct {
+        const char *name;
+        enum vq_known values;
+    } known[] = {{"tag", VQ_KNOWN_TAGS},
+                 {"command", VQ_KNOWN_COMMANDS},
+                 {"kind", VQ_KNOWN_COMMANDS},
+                 {"model", VQ_KNOWN_MODELS}};
+    bool status = len == 6 && strncmp(name, "status", 6) == 0;
+    for (unsigned i = 0; status && i < VQ_RUN_STATUSES; i++)
+        offer(ud, vq_run_status_name((enum vq_run_status)i));
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        if (strlen(known[i].name) == len && strncmp(known[i].name, name, len) == 0)
+            offer_known(sh, known[i].values, NULL, offer, ud);
+}
+
 void sh_offer_filter(struct sh *sh, const char *word, sh_offer offer, void *ud)
 {
     static const char *const words[] = {"and", "or", "not"};
-    struct forward f = {.offer = offer, .ud = ud};
-    struct vq_store *store = store_there(sh);
     size_t open = strspn(word, "("), at = operator_at(word);
     if (word[at]) {
-        bool status = at == open + 6 && strncmp(word + open, "status", 6) == 0;
-        for (unsigned i = 0; status && i < VQ_RUN_STATUSES; i++)
-            offer(ud, vq_run_status_name((enum vq_run_status)i));
+        offer_compared(sh, word + open, at - open, offer, ud);
         return;
     }
-    if (store)
-        vq_store_attributes(store, forward_name, &f, NULL);
+    offer_attributes(sh, word + open, offer, ud);
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
         offer(ud, words[i]);
 }

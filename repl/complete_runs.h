@@ -12,8 +12,11 @@
 /* Receives each name, whether or not it fits what is typed. */
 typedef void (*sh_offer)(void *ud, const char *name);
 
-/* Attributes of runs, for columns and sort keys. */
-void sh_offer_fields(struct sh *sh, sh_offer offer, void *ud);
+/* Attributes of runs, for columns and sort keys; after the name of a family its members. */
+void sh_offer_fields(struct sh *sh, const char *typed, sh_offer offer, void *ud);
+
+void sh_offer_metrics(struct sh *sh, sh_offer offer, void *ud);
+void sh_offer_tags(struct sh *sh, sh_offer offer, void *ud);
 
 /* The word of a filter that is being typed: attributes, or behind an operator what could be
  * compared with. skip() tells how many bytes of it stay as they are. */

@@ -26,9 +26,14 @@ static const char *name_at(void *ud, size_t i)
     return sh_cmd_at(i)->flags & SH_HIDDEN ? "" : sh_cmd_at(i)->name;
 }
 
+const char *sh_cmd_nearest(const char *name)
+{
+    return sh_nearest(name, name_at, sh_cmd_count(), NULL);
+}
+
 static enum sh_rc unknown(struct sh *sh, const char *name)
 {
-    const char *near = sh_nearest(name, name_at, sh_cmd_count(), NULL);
+    const char *near = sh_cmd_nearest(name);
     if (near)
         return sh_bad_arg(sh, 0, "no command '%s': did you mean %s?", name, near);
     return sh_bad_arg(sh, 0, "no command '%s': help lists them", name);

@@ -143,14 +143,15 @@ static char *quote(char *text, int match, char *open_quote)
 {
     struct vq_text out = {0};
     (void)match;
-    if (open_quote && *open_quote) {
-        vq_text_put(&out, open_quote, 1);
-        vq_text_puts(&out, text);
-    } else {
-        for (const char *p = text; *p; p++) {
-            vq_text_puts(&out, strchr(" \t\"'\\;#!", *p) ? "\\" : "");
-            vq_text_put(&out, p, 1);
-        }
+    char open = open_quote ? *open_quote : '\0';
+    if (open)
+        vq_text_put(&out, &open, 1);
+    for (const char *p = text; *p; p++) {
+        if (open == '\'' && *p == open)
+            vq_text_puts(&out, "'\\'"); /* a quote cannot stand between quotes of its own kind */
+        else if (open == '\0' || open == '"')
+            vq_text_puts(&out, strchr(open ? "\"\\" : " \t\"'\\;#!", *p) ? "\\" : "");
+        vq_text_put(&out, p, 1);
     }
     return out.data ? out.data : strdup(text);
 }

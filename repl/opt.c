@@ -84,7 +84,7 @@ static int find_letter(const struct sh_opt *opts, char letter)
     return -1;
 }
 
-static bool is_option(const struct sh_word *w)
+bool sh_is_option(const struct sh_word *w)
 {
     char c = w->len > 1 ? w->text[1] : '\0';
     return !w->quoted && w->text[0] == '-' && c && !(c >= '0' && c <= '9') && c != '.';
@@ -98,7 +98,7 @@ static enum sh_rc next_value(struct job *j, int row, int word)
                           o->value ? o->value : sh_kind_name(o->kind));
     const struct sh_word *w = &j->words->v[j->at];
     /* a sort key that begins with '-' sorts downwards */
-    if (is_option(w) && !(o->kind == SH_FIELDS && w->text[1] != '-'))
+    if (sh_is_option(w) && !(o->kind == SH_FIELDS && w->text[1] != '-'))
         return sh_bad_arg(j->sh, j->at, "%s needs a value; quote one that begins with '-'",
                           j->words->v[word].text);
     return add_option(j, row, w->text, j->at++, 0, true);
@@ -161,7 +161,7 @@ static enum sh_rc parse_words(struct job *j)
     while (rc == SH_OK && j->at < j->words->n) {
         int word = j->at++;
         const struct sh_word *w = &j->words->v[word];
-        if (!options || !is_option(w))
+        if (!options || !sh_is_option(w))
             rc = positional(j, word);
         else if (!strcmp(w->text, "--"))
             options = false;

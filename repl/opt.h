@@ -43,6 +43,8 @@ enum sh_kind {
     SH_FILTER,   /* part of a filter over recorded runs (runs.h) */
     SH_FIELDS,   /* attributes of runs, separated by commas */
     SH_SQL,      /* an SQL query on the run database */
+    SH_METRIC,   /* name of a metric of recorded runs */
+    SH_TAG,      /* a tag of recorded runs, or a new one */
 };
 const char *sh_kind_name(enum sh_kind kind); /* "N", "FILE", ... as shown in help */
 
@@ -84,6 +86,10 @@ struct sh_args {
     int n_opt;
     struct sh_value *def; /* the default of each row of cmd->opts that has one */
 };
+
+struct sh_word; /* repl/split.h */
+/* Whether a word is an option, or "--", rather than a value. */
+bool sh_is_option(const struct sh_word *w);
 
 /*
  * Parses words 1.. against cmd->opts and cmd->kinds. Reports through sh_bad_arg (wrong option:

@@ -21,8 +21,9 @@ static const char *const kind_names[] = {
     [SH_PRESET] = "PRESET",   [SH_SETTING] = "SETTING", [SH_VALUE] = "VALUE",
     [SH_COMMAND] = "COMMAND", [SH_PAIR] = "KEY=VALUE",  [SH_ONOFF] = "on|off",
     [SH_FILTER] = "FILTER",   [SH_FIELDS] = "A,B,...",  [SH_SQL] = "QUERY",
+    [SH_METRIC] = "NAME",     [SH_TAG] = "TAG",
 };
-_Static_assert(sizeof(kind_names) / sizeof(kind_names[0]) == SH_SQL + 1, "every kind has a name");
+_Static_assert(sizeof(kind_names) / sizeof(kind_names[0]) == SH_TAG + 1, "every kind has a name");
 
 const char *sh_kind_name(enum sh_kind kind)
 {

@@ -142,7 +142,8 @@ static void compare_row(struct comparing *c, const struct sh_compare_row *row)
     char what[300], was[80], is[80];
     const struct vq_value *a = &row->v[0], *b = &row->v[1];
     snprintf(what, sizeof(what), "result %s", row->name);
-    if (is_time(row->name))
+    /* An older version may not have recorded it. */
+    if (is_time(row->name) || a->kind == VQ_VALUE_NULL)
         return;
     if (is_file(row->name) && a->kind == VQ_VALUE_TEXT && b->kind == VQ_VALUE_TEXT) {
         compare_files(c, what, a->text, b->text);

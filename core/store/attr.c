@@ -217,6 +217,8 @@ struct nearest {
 static bool try_name(void *ud, const char *name)
 {
     struct nearest *n = ud;
+    if (!*name || name[strlen(name) - 1] == '.')
+        return true;
     size_t edits = distance(n->name, name);
     if (edits >= n->edits || strlen(name) >= sizeof(n->best))
         return true;
@@ -230,6 +232,11 @@ static enum vq_status no_such(struct vq_store *store, const char *name, size_t l
 {
     struct nearest n = {.edits = len < 4 ? 2 : 3};
     int shown = len < 60 ? (int)len : 60;
+    for (size_t i = 0; i < N_ROWS; i++) {
+        if (strlen(rows[i].name) == len + 1 && rows[i].name[len] == '.' &&
+            memcmp(rows[i].name, name, len) == 0)
+            return vq_fail(err, VQ_ENOTFOUND, "which one? write %sNAME", rows[i].name);
+    }
     memcpy(n.name, name, len < sizeof(n.name) ? len : sizeof(n.name) - 1);
     vq_store_attributes(store, try_name, &n, NULL);
     if (n.best[0])
@@ -359,22 +366,48 @@ const char *vq_attr_set_column(const struct vq_attr *a)
     return a->row->column;
 }
 
-enum vq_status vq_store_attributes(struct vq_store *store, vq_attr_name each, void *ud,
-                                   struct vq_err *err)
+static enum vq_status each_name(struct vq_store *store, const char *sql, vq_attr_name each,
+                                void *ud, struct vq_err *err)
 {
     struct vq_stmt *s;
     bool more = true, row = false;
-    for (size_t i = 0; i < N_ROWS && more; i++)
-        more = each(ud, rows[i].name);
-    if (!more)
-        return VQ_OK;
-    enum vq_status status = vq_store_stmt(
-        store, "SELECT DISTINCT key FROM results UNION SELECT name FROM metric_names ORDER BY 1",
-        &s, err);
+    enum vq_status status = vq_store_stmt(store, sql, &s, err);
     if (status != VQ_OK)
         return status;
     while (more && (status = vq_stmt_step(s, &row, err)) == VQ_OK && row)
         more = each(ud, vq_column_text(s, 0));
     vq_store_stmt_done(store, s);
     return status;
+}
+
+enum vq_status vq_store_attributes(struct vq_store *store, vq_attr_name each, void *ud,
+                                   struct vq_err *err)
+{
+    for (size_t i = 0; i < N_ROWS; i++)
+        if (!each(ud, rows[i].name))
+            return VQ_OK;
+    return each_name(store,
+                     "SELECT DISTINCT key FROM results UNION SELECT name FROM metric_names"
+                     " ORDER BY 1",
+                     each, ud, err);
+}
+
+#define KEYS(column)                                                                               \
+    "SELECT DISTINCT e.key FROM (SELECT " column " AS doc FROM runs WHERE json_valid(" column ")"  \
+    " ORDER BY started_at DESC LIMIT 200) r, json_each(r.doc) e ORDER BY 1"
+
+enum vq_status vq_store_known(struct vq_store *store, enum vq_known what, vq_attr_name each,
+                              void *ud, struct vq_err *err)
+{
+    static const char *const sql[] = {
+        [VQ_KNOWN_METRICS] = "SELECT name FROM metric_names ORDER BY 1",
+        [VQ_KNOWN_RESULTS] = "SELECT DISTINCT key FROM results ORDER BY 1",
+        [VQ_KNOWN_TAGS] = "SELECT DISTINCT tag FROM tags ORDER BY 1",
+        [VQ_KNOWN_COMMANDS] = "SELECT DISTINCT command FROM runs ORDER BY 1",
+        [VQ_KNOWN_MODELS] =
+            "SELECT DISTINCT model_name FROM runs WHERE model_name IS NOT NULL ORDER BY 1",
+        [VQ_KNOWN_CONFIG] = KEYS("config"),
+        [VQ_KNOWN_SETTINGS] = KEYS("settings"),
+    };
+    return each_name(store, sql[what], each, ud, err);
 }

@@ -81,4 +81,17 @@ typedef bool (*vq_attr_name)(void *ud, const char *name);
 enum vq_status vq_store_attributes(struct vq_store *store, vq_attr_name each, void *ud,
                                    struct vq_err *err);
 
+/* The values or keys that the runs have, each once, sorted. */
+enum vq_known {
+    VQ_KNOWN_METRICS,
+    VQ_KNOWN_RESULTS,
+    VQ_KNOWN_TAGS,
+    VQ_KNOWN_COMMANDS,
+    VQ_KNOWN_MODELS,
+    VQ_KNOWN_CONFIG,  /* keys, of the newest runs */
+    VQ_KNOWN_SETTINGS /* the same */
+};
+enum vq_status vq_store_known(struct vq_store *store, enum vq_known what, vq_attr_name each,
+                              void *ud, struct vq_err *err);
+
 #endif

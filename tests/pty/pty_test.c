@@ -68,6 +68,29 @@ static const char *completes_a_file_name(struct terminal *t)
     return NULL;
 }
 
+/* A quote in a name is escaped between quotes of its own kind. */
+static const char *completes_a_quote(struct terminal *t)
+{
+    static const char *const names[] = {"a\"b c.vqsh", "d'e f.vqsh"};
+    char path[128];
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(path, sizeof(path), "%s/%s", t->home, names[i]);
+        FILE *f = fopen(path, "w");
+        WANT(f, "cannot make a file");
+        fputs("show seed\n", f);
+        fclose(f);
+    }
+    term_send(t, "source ~/a\t\r");
+    WANT(term_expect(t, "default"), "the completed name is not the file's");
+    term_send(t, "source ~/d\t\r");
+    WANT(term_expect(t, "default"), "the completed name is not the file's");
+    term_send(t, "source \"~/a\t");
+    WANT(term_expect(t, "\"~/a\\\"b c.vqsh\""), "a double quote stands between two");
+    term_send(t, "\x15source '~/d\t");
+    WANT(term_expect(t, "'~/d'\\''e f.vqsh'"), "a single quote stands between two");
+    return NULL;
+}
+
 static const char *interrupt_clears_the_line(struct terminal *t)
 {
     for (int i = 0; i < 3; i++) {
@@ -299,6 +322,23 @@ static const char *long_output_is_paged(struct terminal *t)
     return NULL;
 }
 
+/* Lines that the terminal wraps count as several. */
+static const char *wrapped_output_is_paged(struct terminal *t)
+{
+    term_send(t, "set format line\rhelp quit\r");
+    WANT(term_expect(t, "PAGED:"), "lines wider than the screen were not counted");
+    return NULL;
+}
+
+/* less only complains there. */
+static const char *dumb_terminal_has_no_pager(struct terminal *t)
+{
+    term_send(t, "help\r");
+    WANT(term_expect(t, "help COMMAND tells more"), "no help");
+    WANT(term_expect(t, "> "), "no prompt after help: a pager waits");
+    return NULL;
+}
+
 static const char *closed_pager_is_no_matter(struct terminal *t)
 {
     term_send(t, "set\r");
@@ -374,6 +414,7 @@ static const char *pipe_gets_no_escapes(struct terminal *t)
 
 static const char *const colour_env[] = {"NO_COLOR=", NULL};
 static const char *const pager_env[] = {"VQSH_PAGER=sed s/^/PAGED:/", NULL};
+static const char *const dumb_env[] = {"TERM=dumb", NULL};
 static const char *const closed_env[] = {"VQSH_PAGER=true", NULL};
 
 static const struct pty_case cases[] = {
@@ -381,6 +422,7 @@ static const struct pty_case cases[] = {
     {"completes_an_option", completes_an_option, {.rows = 100}, true},
     {"completes_a_choice", completes_a_choice, {0}, true},
     {"completes_a_file_name", completes_a_file_name, {0}, true},
+    {"completes_a_quote", completes_a_quote, {0}, true},
     {"interrupt_clears_the_line", interrupt_clears_the_line, {0}, false},
     {"interrupt_stops_a_command", interrupt_stops_a_command, {0}, false},
     {"stopping_and_going_on", stopping_and_going_on, {0}, true},
@@ -398,6 +440,14 @@ static const struct pty_case cases[] = {
     {"colour_when_possible", colour_when_possible, {.env = colour_env}, false},
     {"narrow_box_fits", narrow_box_fits, {.rows = 400, .columns = 20}, false},
     {"long_output_is_paged", long_output_is_paged, {.rows = 10, .env = pager_env}, false},
+    {"wrapped_output_is_paged",
+     wrapped_output_is_paged,
+     {.rows = 8, .columns = 20, .env = pager_env},
+     false},
+    {"dumb_terminal_has_no_pager",
+     dumb_terminal_has_no_pager,
+     {.rows = 10, .env = dumb_env},
+     false},
     {"closed_pager_is_no_matter",
      closed_pager_is_no_matter,
      {.rows = 10, .env = closed_env},

@@ -33,15 +33,16 @@ static void become_shell(const struct terminal *t, const struct term_options *o)
     int n = 0, m = 0;
     snprintf(home, sizeof(home), "HOME=%s", t->home);
     env[n++] = home;
+    bool colour = false;
+    for (const char *const *e = o->env; e && *e && n < 20; e++) {
+        colour = colour || !strcmp(*e, "NO_COLOR=");
+        env[n++] = *e;
+    }
+    /* The first of two of one name is the one that counts. */
     env[n++] = "PATH=/usr/local/bin:/usr/bin:/bin";
     env[n++] = "TERM=xterm-256color";
     env[n++] = "INPUTRC=/dev/null";
     env[n++] = "LC_ALL=C.UTF-8";
-    bool colour = false;
-    for (const char *const *e = o->env; e && *e && n < 30; e++) {
-        colour = colour || !strcmp(*e, "NO_COLOR=");
-        env[n++] = *e;
-    }
     if (!colour)
         env[n++] = "NO_COLOR=1";
     env[n] = NULL;
