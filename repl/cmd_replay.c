@@ -269,6 +269,9 @@ static enum sh_rc report(struct replaying *r, const struct sh_replay_report *c)
         sh_part_str(&p, "is", c->v[i].is);
     }
     enum sh_rc rc = sh_parts_end(&p);
+    if (strcmp(r->run->command, "bench") == 0)
+        sh_note(sh, "speeds are measured anew, not compared: diff %s %s shows them", r->run->id,
+                r->again->id);
     if (c->gone)
         sh_note(sh, "%zu file%s of the first run %s gone and not compared", c->gone,
                 c->gone == 1 ? "" : "s", c->gone == 1 ? "is" : "are");
@@ -362,9 +365,9 @@ const struct sh_cmd cmd_replay = {
         "with the recorded seed, settings, threads and matrix back-end. Files that it reads are "
         "found by the folder it ran in; what it writes goes elsewhere, never over the first "
         "files. The new run is recorded with the tag replay:ID.\n\n"
-        "Compared are results but for times, metrics point by point, samples and files byte by "
-        "byte, pictures pixel by pixel; files of the first run that are gone are counted as "
-        "such. Exit status 1 when something differs.",
+        "Compared are results but for times and what bench measures, metrics point by point, "
+        "samples and files byte by byte, pictures pixel by pixel; files of the first run that are "
+        "gone are counted as such. Exit status 1 when something differs.",
     .examples = replay_examples,
     .min_args = 1,
     .max_args = 1,

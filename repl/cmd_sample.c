@@ -319,12 +319,15 @@ static void set_sampler(struct sh_sampling *s)
     s->sampler.first_id = s->image ? VQ_N_SPECIAL : 0;
 }
 
-/* Before hours of drawing: is there a folder that files can go to? */
+/* Before hours of drawing: is there a folder that files can go to? One that is named as a folder is
+ * made. */
 static enum sh_rc check_out(struct sh *sh, const struct sh_args *a)
 {
     const char *out = sh_opt_text(a, "out"), *slash = strrchr(out, '/');
     char *folder = slash ? vq_strndup(out, (size_t)(slash - out) + 1) : vq_strdup(".");
     enum sh_rc rc = SH_OK;
+    if (folder && slash && !slash[1])
+        mkdir(folder, 0777);
     if (!folder)
         rc = sh_failf(sh, "out of memory");
     else if (access(folder, W_OK | X_OK) != 0)
@@ -469,7 +472,7 @@ static const struct sh_opt sample_opts[] = {
      .letter = 'o',
      .kind = SH_OUTPATH,
      .value = "PATH",
-     .help = "file, or folder, for the texts or pictures"},
+     .help = "file for the texts or pictures, or folder: DIR/ is made if need be"},
     SH_OPT_END};
 static const char *const sample_examples[] = {
     "sample --prompt \"Call me Ishmael.\" --length 200 --seed 7",

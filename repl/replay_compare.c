@@ -78,6 +78,12 @@ static bool is_time(const char *name)
     return ends_with(name, "seconds") || ends_with(name, "per_second") || ends_with(name, "_ms");
 }
 
+/* What a bench measured is as little the same twice. */
+static bool is_measured(const struct comparing *c, const struct vq_value *v)
+{
+    return v->kind == VQ_VALUE_REAL && strcmp(c->a->command, "bench") == 0;
+}
+
 /* A result that names a file: "npy", "image 2". */
 static bool is_file(const char *key)
 {
@@ -143,7 +149,7 @@ static void compare_row(struct comparing *c, const struct sh_compare_row *row)
     const struct vq_value *a = &row->v[0], *b = &row->v[1];
     snprintf(what, sizeof(what), "result %s", row->name);
     /* An older version may not have recorded it. */
-    if (is_time(row->name) || a->kind == VQ_VALUE_NULL)
+    if (is_time(row->name) || a->kind == VQ_VALUE_NULL || is_measured(c, a))
         return;
     if (is_file(row->name) && a->kind == VQ_VALUE_TEXT && b->kind == VQ_VALUE_TEXT) {
         compare_files(c, what, a->text, b->text);

@@ -30,7 +30,6 @@ pixels() {
 }
 
 # One picture each, a contact sheet, and what they say about themselves.
-mkdir set
 want 0 "$program" --quiet --format json --threads 1 --db runs.db \
     -c "$load; sample -n 3 --seed 5 --out set/"
 run=$("$tools/json_pick" run < out | sort -u)
