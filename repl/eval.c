@@ -73,6 +73,15 @@ static bool wants_help(const struct sh_cmd *cmd, const struct sh_words *w)
            (!strcmp(w->v[1].text, "--help") || !strcmp(w->v[1].text, "-h"));
 }
 
+/* The word of a "| PROGRAM" as the system shell knows it; 0 when there is none. */
+static int pipe_at(const struct sh_cmd *cmd, const struct sh_words *w)
+{
+    for (int i = 1; i + 1 < w->n && !(cmd->flags & SH_RAW); i++)
+        if (!w->v[i].quoted && !strcmp(w->v[i].text, "|") && !sh_is_option(&w->v[i + 1]))
+            return i;
+    return 0;
+}
+
 static enum sh_rc call(struct sh *sh, const struct sh_words *w)
 {
     struct sh_args args;
@@ -85,6 +94,11 @@ static enum sh_rc call(struct sh *sh, const struct sh_words *w)
     if (wants_help(cmd, w))
         return sh_help_command(sh, cmd);
     sh->cmd = cmd;
+    if (pipe_at(cmd, w))
+        return sh_bad_arg(sh, pipe_at(cmd, w),
+                          "there are no pipes here: `output FILE` sends results to a file, "
+                          "vqsh -c '%s' | ... to a program",
+                          name);
     enum sh_rc rc = check_needs(sh, cmd);
     if (rc == SH_OK)
         rc = sh_args_parse(sh, cmd, w, &args);

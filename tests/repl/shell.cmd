@@ -22,6 +22,8 @@ source nothing
 source
 source samples
 quit x
+set seed | head
+set seed "|" head
 quit 256
 quit -1
 quit 1 2
