@@ -187,21 +187,21 @@ static const char *narrow(struct terminal *t)
 }
 
 /* A random model of pictures at ~/paint.safetensors; false when the tool is not there. */
-static bool make_painter(const struct terminal *t)
+static bool make_painter(const struct terminal *t, int n_layer, int d_model)
 {
     char command[640];
     const char *build = getenv("BUILD");
     snprintf(command, sizeof(command),
-             "%s/tests/tools/random_model %s/paint.safetensors --set d_model=32 --set d_k=8 "
-             "--set d_v=48 --set n_code=16 --set n_layer=1 --set n_vocab=259 --set mem_len=64 "
+             "%s/tests/tools/random_model %s/paint.safetensors --set d_model=%d --set d_k=8 "
+             "--set d_v=48 --set n_code=16 --set n_layer=%d --set n_vocab=259 --set mem_len=64 "
              "--set block_len=64 --set vocab=image64 --set e_tie=1 --set e_scale=0.1",
-             build ? build : "build/gcc", t->home);
+             build ? build : "build/gcc", t->home, d_model, n_layer);
     return system(command) == 0;
 }
 
 static const char *paints_rows(struct terminal *t)
 {
-    WANT(make_painter(t), "no model of pictures");
+    WANT(make_painter(t, 1, 32), "no model of pictures");
     term_send(t, "set pager off\rload ~/paint.safetensors\r");
     WANT(term_expect(t, "@0> "), "the model was not loaded");
     term_send(t, "sample --seed 1 --out ~/one.png\r");
@@ -217,7 +217,8 @@ static const char *paints_rows(struct terminal *t)
 
 static const char *stop_painting(struct terminal *t)
 {
-    WANT(make_painter(t), "no model of pictures");
+    /* Slow enough that the fastest machine is still painting when Ctrl-C comes. */
+    WANT(make_painter(t, 12, 128), "no model of pictures");
     term_send(t, "set pager off\rset preview none\rload ~/paint.safetensors\r");
     WANT(term_expect(t, "paint@0> "), "the model was not loaded");
     /* Each picture that is kept costs a sync of the disk, which other tests keep busy. */
