@@ -14,7 +14,12 @@ end() {
         env --default-signal=HUP "$program" --threads 1 --db runs.db -c "load $model; $3" \
             > out 2> err &
         pid=$!
-        sleep 0.4
+        waited=0
+        until grep -q config_path out || [ $waited = 200 ]; do # the model is loaded
+            sleep 0.05
+            waited=$((waited + 1))
+        done
+        sleep 0.3
         from=$(date +%s%N)
         kill -"$1" $pid
         wait $pid 2> /dev/null
