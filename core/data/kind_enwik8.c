@@ -53,7 +53,7 @@ static enum vq_status open_bytes(struct enwik8 *e, const char *path, uint64_t *s
     if (st)
         return st;
     *size = e->file.size;
-    if (*size < 4 || memcmp(e->file.data, "PK\3\4", 4))
+    if (!vq_files_match(path, ".zip") && (*size < 4 || memcmp(e->file.data, "PK\3\4", 4)))
         return VQ_OK;
     vq_file_close(&e->file);
     st = vq_zip_open(&e->zip, path, err);

@@ -1,5 +1,6 @@
 #include "core/data/source.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -189,6 +190,32 @@ static enum vq_status check_vocab(const struct vq_docs *d, const struct vq_vocab
         vq_vocab_spec(v));
 }
 
+/* Whether another split of the same source holds data. */
+static bool holds_data(const struct vq_data *d, enum vq_split split)
+{
+    struct vq_docs other = {.kind = d->docs.kind, .path = d->docs.path};
+    const struct vq_docs_options o = {split, d->o.sequence_len};
+    bool any = other.kind->open(&other, &o, NULL) == VQ_OK && vq_docs_elements(&other) > 0;
+    if (other.impl)
+        other.kind->close(&other);
+    free(other.start);
+    return any;
+}
+
+/* The split is empty: says which are not. */
+static enum vq_status no_data(const struct vq_data *d, struct vq_err *err)
+{
+    char others[64] = "";
+    for (enum vq_split s = VQ_TRAIN; s <= VQ_TEST; s++) {
+        size_t at = strlen(others);
+        if (s != d->o.split && holds_data(d, s))
+            snprintf(others + at, sizeof(others) - at, "%s%s", at ? ", " : "; there is data in ",
+                     vq_split_name(s));
+    }
+    return vq_fail(err, VQ_EINVAL, "%s: nothing is in its split %s%s", d->docs.path,
+                   vq_split_name(d->o.split), others);
+}
+
 static enum vq_status open_docs(struct vq_data *d, const char *spec, struct vq_err *err)
 {
     const char *path;
@@ -203,8 +230,7 @@ static enum vq_status open_docs(struct vq_data *d, const char *spec, struct vq_e
     if (!st)
         st = d->docs.kind->open(&d->docs, &o, err);
     if (!st && vq_docs_elements(&d->docs) == 0)
-        st = vq_fail(err, VQ_EINVAL, "%s: nothing is in its split %s", path,
-                     vq_split_name(d->o.split));
+        st = no_data(d, err);
     return st;
 }
 

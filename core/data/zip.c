@@ -37,6 +37,7 @@ struct member {
     uint64_t packed, size;
     uint64_t header;       /* offset of its local header */
     uint64_t start;        /* of its bytes; 0: not yet looked up */
+    bool sound;            /* a stored member whose CRC has been found right */
     struct point **points; /* of a deflated member that has been gone through, from out = 0 */
     size_t n_points;
 };
@@ -293,6 +294,11 @@ static enum vq_status damaged(const struct vq_zip *z, struct vq_err *err)
                    z->active_out);
 }
 
+static enum vq_status wrong_sum(struct vq_err *err)
+{
+    return vq_fail(err, VQ_EFORMAT, "damaged: its content is not what its checksum says");
+}
+
 /* Puts the stream at a point, or at the start for NULL. */
 static enum vq_status rewind_to(struct vq_zip *z, const struct member *m, const struct point *p,
                                 struct vq_err *err)
@@ -380,9 +386,7 @@ static enum vq_status scan(struct vq_zip *z, struct member *m, uint8_t *ring,
         if (vq_cancelled(cancel))
             return vq_fail(err, VQ_ECANCELLED, "cancelled");
     }
-    if (!st && (z->active_out != m->size || crc != m->crc))
-        return vq_fail(err, VQ_EFORMAT, "damaged: its content is not what its checksum says");
-    return st;
+    return !st && (z->active_out != m->size || crc != m->crc) ? wrong_sum(err) : st;
 }
 
 static enum vq_status index_member(struct vq_zip *z, struct member *m,
@@ -444,6 +448,27 @@ static enum vq_status read_deflated(struct vq_zip *z, struct member *m, uint64_t
     return st ? st : take(z, dst, n, err);
 }
 
+/* Goes through a stored member once. */
+static enum vq_status check_stored(struct vq_zip *z, struct member *m,
+                                   const struct vq_cancel *cancel, struct vq_err *err)
+{
+    const uint8_t *from = z->file.data + m->start;
+    uLong crc = crc32(0, NULL, 0);
+    enum vq_status st = VQ_OK;
+    vq_file_expect_jumps(&z->file, false);
+    for (uint64_t at = 0; !st && at < m->size; at += PIECE) {
+        uint64_t left = m->size - at;
+        crc = crc32(crc, from + at, (uInt)(left < PIECE ? left : PIECE));
+        if (vq_cancelled(cancel))
+            st = vq_fail(err, VQ_ECANCELLED, "cancelled");
+    }
+    vq_file_expect_jumps(&z->file, true);
+    if (!st && crc != m->crc)
+        st = wrong_sum(err);
+    m->sound = !st;
+    return st;
+}
+
 /* That member m has n bytes from `offset`, and where it lies. */
 static enum vq_status check_range(struct vq_zip *z, struct member *m, uint64_t offset, size_t n,
                                   struct vq_err *err)
@@ -463,19 +488,25 @@ static enum vq_status read_member(struct vq_zip *z, struct member *m, uint64_t o
         return st;
     if (m->method == DEFLATED)
         return read_deflated(z, m, offset, n, dst, cancel, err);
-    if (n)
+    if (!m->sound)
+        st = check_stored(z, m, cancel, err);
+    if (!st && n)
         memcpy(dst, z->file.data + m->start + offset, n);
-    return VQ_OK;
+    return st;
 }
 
 static enum vq_status read_head(struct vq_zip *z, struct member *m, size_t n, void *dst,
                                 struct vq_err *err)
 {
     enum vq_status st = check_range(z, m, 0, n, err);
-    if (st || m->method == STORED)
-        return st ? st : read_member(z, m, 0, n, dst, NULL, err);
-    st = rewind_to(z, m, NULL, err);
-    return st ? st : take(z, dst, n, err);
+    if (!st && m->method == DEFLATED)
+        st = rewind_to(z, m, NULL, err);
+    if (st || n == 0)
+        return st;
+    if (m->method == DEFLATED)
+        return take(z, dst, n, err);
+    memcpy(dst, z->file.data + m->start, n);
+    return VQ_OK;
 }
 
 enum vq_status vq_zip_head(struct vq_zip *z, size_t i, size_t n, void *dst, struct vq_err *err)

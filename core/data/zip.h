@@ -1,9 +1,10 @@
 /*
  * zip: reading members of ZIP archives (npz files are such) at any offset, in constant memory. The
- * archive is mapped. A stored member is read where it lies; a deflated one is gone through once, at
- * its first use, to check it against its CRC and to note every megabyte how decompression can be
- * taken up there (the last 32 KB of output), so that later reads start nearby. The only user of
- * zlib. ZIP64 is read; encryption, other methods and archives in several parts are not.
+ * archive is mapped. A member is gone through once, at its first use, to check it against its CRC.
+ * A stored one is then read where it lies; of a deflated one it was noted every megabyte how
+ * decompression can be taken up there (the last 32 KB of output), so that later reads start nearby.
+ * The only user of zlib. ZIP64 is read; encryption, other methods and archives in several parts are
+ * not.
  */
 #ifndef VQ_CORE_DATA_ZIP_H
 #define VQ_CORE_DATA_ZIP_H

@@ -652,11 +652,15 @@ static void test_refusals(void **state)
     put_text("half/train/a.txt", "abc");
     put_folder("half/valid");
     put_copy("picture.png", "tests/data/image/26ab.png", 100000);
+    put("empty.zip", "PK\5\6\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 22);
+    put_text("text.zip", "no archive");
     refused(in("absent"), &o, VQ_ENOTFOUND, "absent");
     refused(in("empty.txt"), &o, VQ_EINVAL, "the file is empty");
     refused("enwik8:/dev/null", &o, VQ_EINVAL, "/dev/null");
     refused(in("nothing"), &o, VQ_EINVAL, "a folder in which no data set is recognised");
     refused(in("picture.png"), &o, VQ_EINVAL, "a PNG image in which");
+    refused(in("empty.zip"), &o, VQ_EINVAL, "the one file enwik8, found 0");
+    refused(in("text.zip"), &o, VQ_EFORMAT, "expected a ZIP archive, found a text file");
     char spec[300];
     static const char *const kinds[][2] = {{"text", "holds no file that ends in one of .txt"},
                                            {"pg19", "expected folders train"},
@@ -669,7 +673,7 @@ static void test_refusals(void **state)
         assert_says(&err, "nothing", kinds[i][1]);
     }
     o.split = VQ_VALIDATION;
-    refused(in("tiny.txt"), &o, VQ_EINVAL, "nothing is in its split validation");
+    refused(in("tiny.txt"), &o, VQ_EINVAL, "split validation; there is data in train, test");
     refused(in("half"), &o, VQ_EINVAL, "half/valid: holds no file");
     o.split = VQ_TEST;
     refused(in("half"), &o, VQ_EINVAL, "no folder test");

@@ -62,7 +62,8 @@ static void test_imagenet(void **state)
     check_split(ARCHIVES "/train_data_batch_2.npz", VQ_VALIDATION, 29, 1);
     check_split("imagenet64:" ARCHIVES "/train_data_batch_2.npz", VQ_TEST, 30, 2);
     struct vq_data_options o = options(image64, VQ_TRAIN, 1, PICTURE);
-    refused(ARCHIVES "/val_data.npz", &o, VQ_EINVAL, "nothing is in its split train");
+    refused(ARCHIVES "/val_data.npz", &o, VQ_EINVAL,
+            "nothing is in its split train; there is data in test");
 }
 
 static void test_shuffled(void **state)

@@ -284,8 +284,8 @@ static void test_damage(void **state)
             for (size_t i = 0; i < vq_zip_count(z); i++) {
                 size_t n = vq_zip_size(z, i) < 3000 ? (size_t)vq_zip_size(z, i) : 3000;
                 enum vq_status st = vq_zip_read(z, i, 0, n, got, NULL, &err);
-                if (st == VQ_OK && vq_zip_size(z, i) == 3000)
-                    assert_memory_equal(got, text, 3000);
+                if (st == VQ_OK && (n == 3000 || n == 300))
+                    assert_memory_equal(got, text, n);
             }
             vq_zip_free(z);
         }
@@ -315,6 +315,8 @@ static void test_refusals(void **state)
     refused_member(e, VQ_EUNSUPPORTED, "encrypted");
     e.flags = 0;
     e.crc_error = 1;
+    refused_member(e, VQ_EFORMAT, "checksum");
+    e.method = 0;
     refused_member(e, VQ_EFORMAT, "checksum");
     e.crc_error = 0;
     e.method = 12;
