@@ -9,6 +9,7 @@
 #include "core/base/mem.h"
 #include "core/base/npy.h"
 #include "core/base/text.h"
+#include "core/data/files.h"
 #include "core/data/image.h"
 
 #define IMAGE_SIDE 64
@@ -59,10 +60,12 @@ static enum vq_status read_picture(const struct vq_vocab *v, const char *path, s
     return status;
 }
 
-static bool is_picture(const struct vq_file *f)
+/* By name, too: a picture that is damaged, or in a format that is not read, must not be taken for
+ * the bytes of one. */
+static bool is_picture(const char *path, const struct vq_file *f)
 {
-    const char *what = vq_file_sniff(f->data, f->size);
-    return what && strstr(what, "image") != NULL;
+    return vq_image_begins(f->data, f->size) ||
+           vq_files_match(path, VQ_IMAGE_FILES " .tif .tiff .webp");
 }
 
 enum vq_status sh_input_file(const struct vq_vocab *v, const char *path, struct sh_input *out,
@@ -81,7 +84,7 @@ enum vq_status sh_input_file(const struct vq_vocab *v, const char *path, struct 
     }
     if ((status = vq_file_open(&f, path, err)) != VQ_OK)
         return status;
-    if (vq_vocab_is_image(v) && is_picture(&f))
+    if (vq_vocab_is_image(v) && is_picture(path, &f))
         status = read_picture(v, path, out, err);
     else
         status = sh_input_text(v, (const char *)f.data, f.size, out, err);

@@ -9,6 +9,8 @@
 #include "core/base/file.h"
 #include "core/base/mem.h"
 #include "core/base/text.h"
+#include "core/data/files.h"
+#include "core/data/image.h"
 #include "repl/out.h"
 #include "repl/tracked.h"
 
@@ -133,8 +135,7 @@ static enum vq_status add_picture(const struct vq_vocab *v, const char *path, st
     struct sh_input one;
     if (is_folder(path) || vq_file_open(&f, path, err) != VQ_OK)
         return VQ_OK;
-    const char *what = vq_file_sniff(f.data, f.size);
-    bool picture = what && strstr(what, "image");
+    bool picture = vq_image_begins(f.data, f.size) || vq_files_match(path, VQ_IMAGE_FILES);
     vq_file_close(&f);
     if (!picture)
         return VQ_OK;
@@ -161,7 +162,7 @@ static enum vq_status read_folder(const struct vq_vocab *v, const char *path, st
     enum vq_status status = VQ_OK;
     if (!vq_vocab_is_image(v))
         return vq_fail(err, VQ_EINVAL,
-                       "%s: a folder; only models of pictures look at folders, of PNG or JPEG",
+                       "%s: a folder; only models of pictures look at folders",
                        path);
     int n = scandir(path, &list, NULL, by_name);
     if (n < 0)

@@ -88,6 +88,35 @@ grey=$(sed -n 's/^grey //p' info)
 "$tools/json_pick" nats < out | awk '$1 < 600 { exit 1 }' ||
     fail "the model's own probabilities are not those without the mask: $(cat out)"
 
+# --file takes every format that data sets do; what is named like a picture is not read as bytes.
+pixel() {
+    awk 'BEGIN { for (i = 0; i < 12288; i++) printf "%c", 65 + i % 12 }'
+}
+{ printf 'P6\n64 64\n255\n' && pixel; } > steps.ppm
+pixel > steps.raw
+{
+    printf 'BM\066\060\000\000\000\000\000\000\066\000\000\000\050\000\000\000\100\000\000\000'
+    printf '\100\000\000\000\001\000\030\000\000\000\000\000\000\000\000\000\000\000\000\000'
+    printf '\000\000\000\000\000\000\000\000\000\000\000\000'
+    pixel
+} > steps.bmp
+printf 'RIFF\001\001\001\001WEBPVP8 ' > steps.webp
+echo text > words.png
+for f in steps.ppm steps.raw; do
+    want 0 vqsh --no-log --format json -c "$load; score --file $f"
+    "$tools/json_pick" tokens nats < out > $f.score
+done
+grep -q '^12288' steps.ppm.score || fail "a PPM gave $(cat steps.ppm.score)"
+cmp -s steps.ppm.score steps.raw.score || fail "a PPM's pixels are not its bytes"
+want 0 vqsh --no-log --format json -c "$load; codes --file steps.bmp"
+[ "$("$tools/json_pick" position < out | tail -n 1)" = 12288 ] || fail "a BMP was read as bytes"
+mkdir folder
+cp steps.ppm folder/
+want 0 vqsh --no-log --format json -c "$load; codebook 0.1 --over folder"
+[ "$("$tools/json_pick" count_mean < out)" = 768 ] || fail "a folder's PPM was passed over: $(cat out)"
+want 1 vqsh --no-log -c "$load; score --file words.png" && says 'found a text file'
+want 1 vqsh --no-log -c "$load; score --file steps.webp" && says 'found a RIFF file'
+
 # An interrupt keeps what was painted.
 "$program" --quiet --threads 1 --db runs.db --format json \
     -c "$load; sample -n 48 --seed 1 --out half-.png" > out 2> err &

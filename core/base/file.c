@@ -18,8 +18,8 @@ bool vq_fd_on_network(int fd)
 {
     /* Magics from statfs(2). */
     static const unsigned long network[] = {
-        0x6969 /* NFS */,      0xff534d42 /* CIFS */, 0xfe534d42 /* SMB2 */, 0x65735546 /* FUSE */,
-        0x01021997 /* 9P */,   0x00c36400 /* CEPH */, 0x5346414f /* AFS */,  0x0bd00bd0 /* LUSTRE */,
+        0x6969 /* NFS */,    0xff534d42 /* CIFS */, 0xfe534d42 /* SMB2 */, 0x65735546 /* FUSE */,
+        0x01021997 /* 9P */, 0x00c36400 /* CEPH */, 0x5346414f /* AFS */,  0x0bd00bd0 /* LUSTRE */,
     };
     struct statfs fs;
     if (fstatfs(fd, &fs) != 0)
@@ -114,12 +114,18 @@ const char *vq_file_sniff(const uint8_t *data, size_t size)
         {"\xff\xd8\xff", 3, "a JPEG image"},
         {"GIF8", 4, "a GIF image"},
         {"RIFF", 4, "a RIFF file (WebP or WAV)"},
+        {"II*\0", 4, "a TIFF image"},
+        {"MM\0*", 4, "a TIFF image"},
         {"PK\x03\x04", 4, "a ZIP archive (npz, or a PyTorch checkpoint)"},
         {"\x1f\x8b", 2, "a gzip file"},
-        {"\xfd" "7zXZ", 5, "an xz file"},
+        {"\xfd"
+         "7zXZ",
+         5, "an xz file"},
         {"BZh", 3, "a bzip2 file"},
         {"(\xb5/\xfd", 4, "a zstd file"},
-        {"\x7f" "ELF", 4, "an ELF program"},
+        {"\x7f"
+         "ELF",
+         4, "an ELF program"},
         {"SQLite format 3", 15, "a SQLite database"},
         {"\x93NUMPY", 6, "a numpy array"},
         {"GGUF", 4, "a GGUF model"},

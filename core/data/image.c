@@ -198,6 +198,30 @@ static bool is_gif(const struct vq_file *f)
     return f->size >= 3 && memcmp(f->data, "GIF", 3) == 0;
 }
 
+/* A BMP's mark is two letters, as a text may have them: the length of its header must be known. */
+static bool is_bmp(const struct vq_file *f)
+{
+    static const size_t headers[] = {12, 40, 52, 56, 64, 108, 124};
+    bool known = false;
+    if (f->size < 18 || memcmp(f->data, "BM", 2) != 0)
+        return false;
+    for (size_t i = 0; i < sizeof(headers) / sizeof(headers[0]); i++)
+        known = known || le32(f->data + 14) == headers[i];
+    return known;
+}
+
+static bool is_pnm(const struct vq_file *f)
+{
+    return f->size >= 3 && f->data[0] == 'P' && (f->data[1] == '5' || f->data[1] == '6') &&
+           memchr(" \t\r\n", f->data[2], 4);
+}
+
+bool vq_image_begins(const uint8_t *data, size_t size)
+{
+    const struct vq_file f = {.data = data, .size = size};
+    return is_png(&f) || is_jpeg(&f) || is_gif(&f) || is_bmp(&f) || is_pnm(&f);
+}
+
 /* Formats without a checksum or an end mark: stb_image would fill in what a cut file lacks. The
  * sizes are within MAX_SIDE, so nothing here overflows. */
 static enum vq_status check_length(const struct vq_file *f, const struct picture *p,

@@ -4,10 +4,17 @@
 #ifndef VQ_CORE_DATA_IMAGE_H
 #define VQ_CORE_DATA_IMAGE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "core/base/err.h"
+
+/* Extensions of the formats that are read. */
+#define VQ_IMAGE_FILES ".png .jpg .jpeg .bmp .gif .tga .ppm .pgm"
+
+/* Whether bytes begin as an image of one of these formats, but for TGA, which has no mark. */
+bool vq_image_begins(const uint8_t *data, size_t size);
 
 /*
  * Decodes PNG, JPEG (grey and CMYK too), BMP, GIF (first frame), TGA, PNM (P5 and P6 with maximum

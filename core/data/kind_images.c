@@ -9,8 +9,6 @@
 #include "core/data/image.h"
 #include "core/data/kind.h"
 
-#define EXTENSIONS ".png .jpg .jpeg .bmp .gif .tga .ppm .pgm"
-
 struct images {
     struct vq_files files;
     uint64_t first; /* file of the split's first picture */
@@ -28,7 +26,7 @@ static enum vq_status open_images(struct vq_docs *d, const struct vq_docs_option
         return vq_nomem(err, d->path, 1, sizeof(*m));
     if (!vq_files_is_folder(d->path))
         return vq_fail(err, VQ_EINVAL, "%s: expected a folder of pictures", d->path);
-    enum vq_status st = vq_split_files(&m->files, d, o->split, EXTENSIONS, &shared, err);
+    enum vq_status st = vq_split_files(&m->files, d, o->split, VQ_IMAGE_FILES, &shared, err);
     if (st)
         return st;
     to = m->files.n;
@@ -71,7 +69,7 @@ static enum vq_status read_images(struct vq_docs *d, size_t doc, uint64_t offset
 
 static bool matches(const char *path, bool is_folder)
 {
-    return is_folder && vq_files_any(path, EXTENSIONS);
+    return is_folder && vq_files_any(path, VQ_IMAGE_FILES);
 }
 
 const struct vq_data_kind vq_data_images = {
