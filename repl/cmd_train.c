@@ -134,7 +134,7 @@ static enum vq_status open_validation(struct training *t, struct vq_err *err)
     const char *given = sh_opt_text(t->args, "valid"), *data = sh_opt_text(t->args, "data");
     if (!sh_opt_int(t->args, "valid-every"))
         return VQ_OK;
-    if (given && is_npy(given))
+    if (given && is_npy(given) && !strchr(given, ':'))
         return vq_batches_tokens(&t->valid, given, t->settings.v.n_vocab, err);
     return open_data(t, given ? given : data, VQ_VALIDATION, &t->valid, err);
 }
@@ -238,15 +238,17 @@ static const char *time_text(double seconds, char *buf, size_t len)
 static void on_progress(void *ud, const struct vq_train_progress *p)
 {
     const struct training *t = ud;
-    char left[32], bits[48] = "";
+    char left[32], loss[48] = "", bits[48] = "";
     if (p->judging) {
         sh_progress(t->sh, "step %" PRId64 ", validation: %" PRIu64 " tokens", p->step, p->judged);
         return;
     }
+    if (!isnan(p->loss))
+        snprintf(loss, sizeof(loss), ", loss %.4f", p->loss);
     if (!isnan(p->bits_per_byte))
         snprintf(bits, sizeof(bits), " (%.3f bits per byte)", p->bits_per_byte);
-    sh_progress(t->sh, "step %" PRId64 " of %" PRId64 ", loss %.4f%s, %.0f tokens/s, %s left",
-                p->step, p->end, p->loss, bits, p->tokens_per_second,
+    sh_progress(t->sh, "step %" PRId64 " of %" PRId64 "%s%s, %.0f tokens/s, %s left", p->step,
+                p->end, loss, bits, p->tokens_per_second,
                 time_text(p->seconds_left, left, sizeof(left)));
 }
 
@@ -269,7 +271,8 @@ static void record_result(struct sh *sh, const struct vq_train_result *r)
 {
     sh_run_result_int(sh, "step", r->step);
     if (r->updates) {
-        sh_run_result_f64(sh, "loss", r->loss);
+        if (!isnan(r->loss))
+            sh_run_result_f64(sh, "loss", r->loss);
         if (!isnan(r->bits_per_byte))
             sh_run_result_f64(sh, "bits_per_byte", r->bits_per_byte);
         sh_run_result_int(sh, "tokens", (int64_t)r->tokens);
@@ -297,7 +300,7 @@ static enum sh_rc report(const struct training *t, const struct vq_train_result 
     struct sh *sh = t->sh;
     sh_record(sh);
     sh_int(sh, "step", r->step);
-    sh_f64(sh, "loss", r->loss);
+    real_or_null(sh, "loss", r->loss);
     real_or_null(sh, "bits_per_byte", r->bits_per_byte);
     sh_uint(sh, "tokens", r->tokens);
     sh_f64(sh, "seconds", r->seconds);
@@ -377,7 +380,9 @@ static enum sh_rc check_options(struct sh *sh, const struct sh_args *a)
 {
     if (!sh_opt_given(a, "out"))
         return sh_bad_arg(sh, 0, "where should checkpoints go? give --out FOLDER");
-    if (sh_opt_given(a, "tokens") == sh_opt_given(a, "data"))
+    if (sh_opt_given(a, "tokens") && sh_opt_given(a, "data"))
+        return sh_bad_arg(sh, sh_opt_word(a, "tokens"), "give --data or --tokens, not both");
+    if (!sh_opt_given(a, "tokens") && !sh_opt_given(a, "data"))
         return sh_bad_arg(sh, 0, "what should be learned? give --data PATH or --tokens F.npy");
     if (sh_opt_int(a, "valid-every") && !sh_opt_given(a, "valid") && !sh_opt_given(a, "data"))
         return sh_bad_arg(sh, sh_opt_word(a, "valid-every"), "validation of what? give --valid");

@@ -90,13 +90,20 @@ stop KILL kill 3
 [ "$(key status run.json)" = crashed ] || fail "the killed run is $(key status run.json)"
 want 0 vqsh --no-log --format json -c "load kill; verify --length 20 --seed 1"
 
+# Validation data may say their kind.
+want 0 vqsh --no-log -c "train --out v $tiny --steps 1 --valid-every 1 \
+    --set sequence_len=128 --set update_len=128 --set block_len=64 \
+    --valid tokens:tests/data/golden/enwik8/targets.npy" && says 'validation loss'
+
 # ---- what cannot be
 refuses() {
     want 1 vqsh --no-log -c "train --out no $2" && says "$1"
     [ ! -e no ] || fail "train $2: it made the folder although it refused"
 }
 refuses 'give --data' "--preset text-tiny"
+refuses 'give --data or --tokens, not both' "$tiny --tokens tests/data/golden/enwik8/targets.npy"
 refuses 'a new model needs a configuration' "--data $text"
+refuses 'rows: expected at most the 2 sequence(s) of the batch, found 3' "$tiny --rows 3"
 refuses 'update_len: expected a multiple of block_len (100), found 256' "$tiny --set block_len=100"
 refuses 'sequence_len: expected a multiple of update_len (256), found 300' \
     "$tiny --set sequence_len=300"

@@ -33,10 +33,11 @@ static enum vq_status check_options(const struct vq_config *c, const struct vq_g
         if (!(rates[i].p >= 0.0 && rates[i].p < 1.0))
             return vq_fail(err, VQ_EINVAL, "%s: expected 0 or more, less than 1, found %g",
                            rates[i].name, rates[i].p);
-    if (o->batch < 1 || o->rows > o->batch)
+    if (o->batch < 1)
+        return vq_fail(err, VQ_EINVAL, "batch: expected at least 1 sequence");
+    if (o->rows > o->batch)
         return vq_fail(err, VQ_EINVAL,
-                       "batch: expected at least 1 and at most batch rows at a time, found %zu and "
-                       "%zu",
+                       "rows: expected at most the %zu sequence(s) of the batch, found %zu",
                        o->batch, o->rows);
     return VQ_OK;
 }

@@ -181,7 +181,7 @@ static void tell_update(const struct loop *l, const struct vq_trainer_report *r,
     for (size_t i = 0; (name = vq_trainer_metric(r, i, &value)); i++)
         if (!isnan(value))
             tell_metric(l, name, value);
-    if (!isnan(l->out->bits_per_byte))
+    if (r->update.counted && !isnan(l->out->bits_per_byte))
         tell_metric(l, "bits_per_byte", l->out->bits_per_byte);
     tell_metric(l, "tokens_per_second", (double)r->update.counted / seconds);
 }
@@ -204,21 +204,28 @@ static void tell_progress(const struct loop *l, bool judging, uint64_t judged)
 
 /* ---- an update ---- */
 
+/* A running mean that begins with its first value. */
+static double smoothed(double mean, double value)
+{
+    return isnan(mean) || isnan(value) ? value : mean + SMOOTH * (value - mean);
+}
+
 static void account(struct loop *l, const struct vq_trainer_report *r, uint64_t bytes,
                     double seconds)
 {
     struct vq_train_result *out = l->out;
-    double nats = r->loss * (double)r->update.counted;
     out->updates++;
     out->step = l->t->step;
     out->tokens += r->update.counted;
     out->seconds += seconds;
     out->tokens_per_second = (double)out->tokens / out->seconds;
+    if (r->update.counted == 0)
+        return; /* nothing but padding: there is no loss to speak of */
+    double nats = r->loss * (double)r->update.counted;
     out->loss = r->loss;
     out->bits_per_byte = bytes ? nats / log(2.0) / (double)bytes : NAN;
-    double weight = out->updates == 1 ? 1.0 : SMOOTH;
-    l->loss += weight * (out->loss - l->loss);
-    l->bits += weight * (out->bits_per_byte - l->bits);
+    l->loss = smoothed(l->loss, out->loss);
+    l->bits = smoothed(l->bits, out->bits_per_byte);
 }
 
 /* The next batch of sequences, when the last one is done. */
@@ -402,7 +409,14 @@ enum vq_status vq_train_run(struct vq_train_result *out, struct vq_trainer *t,
                             struct vq_batches *source, struct vq_batches *valid,
                             const struct vq_train_options *o, struct vq_err *err)
 {
-    struct loop l = {.t = t, .source = source, .valid = valid, .o = o, .out = out, .saved = -1};
+    struct loop l = {.t = t,
+                     .source = source,
+                     .valid = valid,
+                     .o = o,
+                     .out = out,
+                     .saved = -1,
+                     .loss = NAN,
+                     .bits = NAN};
     *out = (struct vq_train_result){
         .step = t->step, .loss = NAN, .bits_per_byte = NAN, .valid_loss = NAN, .valid_step = -1};
     enum vq_status st = prepare(&l, err);

@@ -51,7 +51,7 @@ struct vq_train_options {
 struct vq_train_result {
     int64_t step, updates;             /* in all, and of this call */
     uint64_t tokens;                   /* of this call, padding left out */
-    double loss;                       /* of the last update, nats per token; NaN without any */
+    double loss;                       /* of the last update with tokens, nats per token, or NaN */
     double bits_per_byte;              /* of it; NaN when unknown */
     double seconds, tokens_per_second; /* of updates alone: no saving, no validation */
     double valid_loss; /* of the best checkpoint that is kept, NaN when none was judged */

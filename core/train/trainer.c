@@ -282,8 +282,7 @@ enum vq_status vq_trainer_step(struct vq_trainer *t, const int32_t *targets, siz
         vq_err_prefix(err, "update %lld", (long long)t->step + 1);
     if (st)
         return st;
-    if (out->update.counted)
-        out->loss = out->update.loss_lm_unscaled / out->update.loss_mask;
+    out->loss = out->update.counted ? out->update.loss_lm_unscaled / out->update.loss_mask : NAN;
     move_on(t, &out->update);
     return VQ_OK;
 }

@@ -66,7 +66,7 @@ struct vq_trainer_report {
     struct vq_optim_report optim;
     bool revives;     /* c_revive is on */
     uint64_t revived; /* codes that got a new place */
-    double loss;      /* nats per counted token: loss_lm_unscaled over loss_mask; 0 without any */
+    double loss;      /* nats per counted token: loss_lm_unscaled over loss_mask; NaN without any */
 };
 
 /*

@@ -37,7 +37,8 @@ static int remove_root(void **state)
 struct counted {
     int64_t updates, saved, judged, metrics;
     int64_t stop_at; /* cancel once so many updates are done; 0: never */
-    double grad_norm, valid, entropy;
+    double grad_norm, valid, entropy, loss;
+    int losses;        /* updates that told one */
     double revived;    /* codes in all; NaN: that is not told */
     int64_t poison_at; /* a parameter grows too large after so many updates; 0: never */
     struct vq_trainer *poisoned;
@@ -54,6 +55,10 @@ static void on_metric(void *ud, const char *name, int64_t step, double value)
         c->grad_norm = value;
     if (!strcmp(name, "valid_loss"))
         c->valid = value;
+    if (!strcmp(name, "loss")) {
+        c->losses++;
+        c->loss = value;
+    }
     if (!strcmp(name, "c_entropy"))
         c->entropy = value;
     if (!strcmp(name, "codes_revived"))
@@ -716,6 +721,31 @@ static void test_loss_falls(void **state)
     end(&r);
 }
 
+/* Updates of nothing but padding have no loss: not 0, and the last real one stays. */
+static void test_padding_alone(void **state)
+{
+    (void)state;
+    static int32_t ids[64];
+    const size_t shape[] = {1, 2, 32};
+    char path[96];
+    for (int padded = 0; padded < 2; padded++) {
+        struct plan p = {.config = DATA "opt_adamw/config.json", .out = padded ? "none" : "half"};
+        struct run r = {0};
+        for (int i = 0; i < 64; i++)
+            ids[i] = i % 32 < 16 && !padded ? 3 + i % 5 : 0;
+        snprintf(path, sizeof(path), "%s/padded%d.npy", root, padded);
+        assert_ok(vq_npy_write(path, VQ_NPY_I32, 3, shape, ids, &err), &err);
+        p.tokens = path;
+        with(&p, "update_len=16", NULL);
+        assert_ok(begin(&r, &p), &err);
+        assert_ok(go(&r, &p), &err);
+        assert_int_equal(r.result.updates, 2);
+        assert_int_equal(r.counted.losses, 1 - padded);
+        assert_true(padded ? isnan(r.result.loss) : r.result.loss == r.counted.loss);
+        end(&r);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -734,6 +764,7 @@ int main(void)
         cmocka_unit_test(test_estimate),
         cmocka_unit_test(test_memory_runs_out),
         cmocka_unit_test(test_loss_falls),
+        cmocka_unit_test(test_padding_alone),
     };
     return cmocka_run_group_tests(tests, make_root, remove_root);
 }
