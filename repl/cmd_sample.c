@@ -15,6 +15,7 @@
 #include "repl/cmds.h"
 #include "repl/input.h"
 #include "repl/out.h"
+#include "repl/query.h"
 #include "repl/runlog.h"
 #include "repl/sampling.h"
 #include "repl/speed.h"
@@ -105,7 +106,7 @@ static enum vq_status begin(struct sh_sampling *s, struct vq_session **out, stru
     if (!e)
         return err->code;
     if (s->go_on)
-        status = vq_session_fork(&one, s->m->session, 1, err);
+        status = vq_session_row(&one, s->m->session, s->row, err);
     else if ((status = vq_session_new(&one, e, 1, err)) == VQ_OK)
         status = vq_session_feed(one, &eos, 1, 1, &o, err);
     if (status == VQ_OK && s->image)
@@ -357,6 +358,19 @@ static enum sh_rc check_options(struct sh *sh, const struct sh_args *a, const st
     return sh_opt_given(a, "out") ? check_out(sh, a) : SH_OK;
 }
 
+/* Whether to go on from the session, and from which of its sequences. */
+static enum sh_rc check_continue(struct sh_sampling *s)
+{
+    struct vq_err err = {0};
+    if (sh_opt_given(s->args, "row") && !sh_opt_flag(s->args, "continue"))
+        return sh_bad_arg(s->sh, sh_opt_word(s->args, "row"), "--row goes with --continue");
+    s->go_on = sh_opt_flag(s->args, "continue") && sh_model_position(s->m) > 0;
+    if (!s->go_on)
+        return SH_OK;
+    const struct vq_session *session = sh_model_session(s->sh, s->m, &err);
+    return session ? sh_row_pick(s->sh, s->args, session, &s->row) : sh_fail(s->sh, &err);
+}
+
 /* All that the outcome depends on beside the model, for the run's record. */
 static void begin_run(struct sh_sampling *s)
 {
@@ -378,7 +392,10 @@ static void begin_run(struct sh_sampling *s)
     }
     if (sh_opt_given(s->args, "prompt-image"))
         vq_text_printf(&t, ",\"rows\":%lld", (long long)sh_opt_int(s->args, "rows"));
-    vq_text_printf(&t, ",\"continue\":%s}", sh_opt_flag(s->args, "continue") ? "true" : "false");
+    vq_text_printf(&t, ",\"continue\":%s", sh_opt_flag(s->args, "continue") ? "true" : "false");
+    if (s->row)
+        vq_text_printf(&t, ",\"row\":%d", s->row);
+    vq_text_puts(&t, "}");
     sh_run_begin(s->sh, s->m, &s->seed, t.failed ? NULL : t.data);
     vq_text_release(&t);
 }
@@ -399,7 +416,8 @@ static enum sh_rc run_sample(struct sh *sh, const struct sh_args *a)
                                          : TEXT_LENGTH;
     s.seed = sh_seed(sh, sh_opt_seed(a, "seed"));
     s.stream = s.n == 1 && !s.image && sh_out_is_text(sh);
-    s.go_on = sh_opt_flag(a, "continue") && sh_model_position(m) > 0;
+    if ((rc = check_continue(&s)) != SH_OK)
+        return rc;
     set_sampler(&s);
     if (s.image && sh_image_plan(&s, &err) != VQ_OK)
         return sh_fail(sh, &err);
@@ -468,6 +486,7 @@ static const struct sh_opt sample_opts[] = {
      .max = SH_IMAGE_SIDE - 1,
      .help = "rows of --prompt-image that are given"},
     {.name = "continue", .kind = SH_FLAG, .help = "go on from the state that `feed` made"},
+    SH_ROW_OPT,
     {.name = "out",
      .letter = 'o',
      .kind = SH_OUTPATH,

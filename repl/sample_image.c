@@ -21,6 +21,8 @@
 static enum vq_status fed_picture(struct sh_sampling *s, struct sh_history *h, struct vq_err *err)
 {
     enum vq_status status = sh_history(s->m, h, err);
+    if (status == VQ_OK)
+        h->tokens += (size_t)s->row * h->stride;
     if (status == VQ_OK && h->n > 0 && h->tokens[0] == VQ_EOS) {
         h->tokens++;
         h->n--;

@@ -32,6 +32,7 @@ struct sh_sampling {
     bool image, stream;
     size_t n, length;
     bool go_on;   /* from the session's state (--continue) */
+    int row;      /* of that session */
     size_t given; /* bytes of the picture that the prompt or the session fixed */
     uint64_t seed;
     struct vq_sampler sampler;

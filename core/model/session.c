@@ -182,6 +182,25 @@ static void copy_sequence(struct vq_session *d, size_t b, const struct vq_sessio
     memcpy(d->last_logits + b * e->N, s->last_logits + from_b * e->N, e->N * sizeof(float));
 }
 
+/* `batch` sequences, the first of them sequence `from`, the others the `step`th after the one
+ * before. */
+static enum vq_status copy_rows(struct vq_session **out, const struct vq_session *s, int batch,
+                                size_t from, size_t step, struct vq_err *err)
+{
+    struct vq_session *d;
+    enum vq_status status = vq_session_new(&d, s->e, batch, err);
+    if (status != VQ_OK)
+        return status;
+    for (size_t b = 0; b < d->B; b++)
+        copy_sequence(d, b, s, from + b * step);
+    d->position = s->position;
+    d->len = s->len;
+    d->has_logits = s->has_logits;
+    d->edited = s->edited;
+    *out = d;
+    return VQ_OK;
+}
+
 enum vq_status vq_session_fork(struct vq_session **out, const struct vq_session *s, int batch,
                                struct vq_err *err)
 {
@@ -189,18 +208,16 @@ enum vq_status vq_session_fork(struct vq_session **out, const struct vq_session 
     if (s->B != 1 && (size_t)batch != s->B)
         return vq_fail(err, VQ_EINVAL, "fork: a session of %zu sequences cannot become one of %d",
                        s->B, batch);
-    struct vq_session *d;
-    enum vq_status status = vq_session_new(&d, s->e, batch, err);
-    if (status != VQ_OK)
-        return status;
-    for (size_t b = 0; b < d->B; b++)
-        copy_sequence(d, b, s, s->B == 1 ? 0 : b);
-    d->position = s->position;
-    d->len = s->len;
-    d->has_logits = s->has_logits;
-    d->edited = s->edited;
-    *out = d;
-    return VQ_OK;
+    return copy_rows(out, s, batch, 0, s->B > 1, err);
+}
+
+enum vq_status vq_session_row(struct vq_session **out, const struct vq_session *s, int row,
+                              struct vq_err *err)
+{
+    *out = NULL;
+    if (row < 0 || (size_t)row >= s->B)
+        return vq_fail(err, VQ_EINVAL, "row %d of a session of %zu sequence(s), from 0", row, s->B);
+    return copy_rows(out, s, 1, (size_t)row, 0, err);
 }
 
 const struct vq_engine *vq_session_engine(const struct vq_session *s)

@@ -26,6 +26,9 @@ void vq_session_reset(struct vq_session *s);
  * The source is untouched. */
 enum vq_status vq_session_fork(struct vq_session **out, const struct vq_session *s, int batch,
                                struct vq_err *err);
+/* A session of sequence `row` alone, copied. VQ_EINVAL when there is no such. */
+enum vq_status vq_session_row(struct vq_session **out, const struct vq_session *s, int row,
+                              struct vq_err *err);
 
 const struct vq_engine *vq_session_engine(const struct vq_session *s);
 int vq_session_batch(const struct vq_session *s);

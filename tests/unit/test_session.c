@@ -433,6 +433,28 @@ static void continue_both(const struct fixture *f, struct vq_session *a, struct 
     same_logits(a, b);
 }
 
+/* One sequence of a batch goes on as it does in the batch. */
+static void test_row(void **state)
+{
+    const struct fixture *f = *state;
+    const int32_t *ids = f->g.inputs.data;
+    size_t N = (size_t)vq_model_config(f->g.model)->n_vocab, T = f->g.T;
+    struct vq_session *s, *row;
+    assert_int_equal(vq_session_new(&s, f->e, (int)f->g.B, &err), VQ_OK);
+    assert_int_equal(vq_session_feed(s, ids, 40, T, NULL, &err), VQ_OK);
+    assert_int_equal(vq_session_row(&row, s, (int)f->g.B - 1, &err), VQ_OK);
+    ids += 40;
+    assert_int_equal(vq_session_feed(s, ids, T - 40, T, NULL, &err), VQ_OK);
+    assert_int_equal(vq_session_feed(row, ids + (f->g.B - 1) * T, T - 40, T, NULL, &err), VQ_OK);
+    const float *x = vq_session_logits(s) + (f->g.B - 1) * N, *y = vq_session_logits(row);
+    for (size_t i = 0; i < N; i++)
+        assert_true(fabsf(x[i] - y[i]) < 1e-5f * (1.0f + fabsf(x[i])));
+    vq_session_free(row);
+    assert_int_equal(vq_session_row(&row, s, (int)f->g.B, &err), VQ_EINVAL);
+    assert_int_equal(vq_session_row(&row, s, -1, &err), VQ_EINVAL);
+    vq_session_free(s);
+}
+
 static void test_fork(void **state)
 {
     const struct fixture *f = *state;
@@ -641,6 +663,7 @@ int main(void)
         cmocka_unit_test(test_golden_authors_files),
         cmocka_unit_test(test_threads_do_not_matter),
         cmocka_unit_test(test_fork),
+        cmocka_unit_test(test_row),
         cmocka_unit_test(test_save_and_load),
         cmocka_unit_test(test_load_refuses),
         cmocka_unit_test(test_cancel),
