@@ -165,6 +165,14 @@ static enum vq_status fill_rows(const struct sh_codebook_view *v, struct code_ro
     return status;
 }
 
+static void real_or_null(struct sh *sh, const char *key, double value)
+{
+    if (isnan(value))
+        sh_null(sh, key);
+    else
+        sh_f64(sh, key, value);
+}
+
 static enum sh_rc list_rows(struct sh *sh, const struct code_row *rows, size_t n)
 {
     char name[32];
@@ -184,12 +192,9 @@ static enum sh_rc list_rows(struct sh *sh, const struct code_row *rows, size_t n
         sh_f64(sh, "count_mean", r->counts.count.mean);
         sh_f64(sh, "count_max", r->counts.count.max);
         sh_f64(sh, "norm_mean", r->geometry.norm.mean);
-        sh_f64(sh, "sim_max", r->geometry.sim.max);
-        sh_f64(sh, "dist_min", r->geometry.dist.min);
-        if (isnan(r->rel_err))
-            sh_null(sh, "rel_err_mean");
-        else
-            sh_f64(sh, "rel_err_mean", r->rel_err);
+        real_or_null(sh, "sim_max", r->geometry.sim.max);
+        real_or_null(sh, "dist_min", r->geometry.dist.min);
+        real_or_null(sh, "rel_err_mean", r->rel_err);
         sh_f64(sh, "gini", r->gini);
     }
     return sh_end(sh);

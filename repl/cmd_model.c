@@ -494,6 +494,25 @@ static enum vq_status write_model(const struct vq_model *m, const struct sh_args
     return status;
 }
 
+/* What `load` will have to be told again. */
+static void note_configuration(struct sh *sh, const struct vq_model *m)
+{
+    static const char *const untold[] = {"mem_len", "block_len", "agg_cache", "e_scale", "pe_lam"};
+    struct vq_text t = {0};
+    char value[300];
+    for (size_t i = 0; i < sizeof(untold) / sizeof(untold[0]); i++)
+        vq_text_printf(&t, " --set %s=%s", untold[i],
+                       vq_settings_text(vq_model_settings(m),
+                                        (size_t)vq_config_field_find(untold[i]), value,
+                                        sizeof(value)));
+    if (!t.failed)
+        sh_note(sh,
+                "their layout holds no configuration; load takes it from a config.json beside it, "
+                "a preset, or%s",
+                t.data);
+    vq_text_release(&t);
+}
+
 static enum sh_rc run_save(struct sh *sh, const struct sh_args *a)
 {
     struct vq_err err = {0};
@@ -519,6 +538,8 @@ static enum sh_rc run_save(struct sh *sh, const struct sh_args *a)
     sh_record(sh);
     sh_str(sh, "path", sh_arg(a, 0));
     sh_uint(sh, "bytes", bytes);
+    if (flax)
+        note_configuration(sh, m);
     return sh_end(sh);
 }
 

@@ -190,7 +190,7 @@ const struct sh_cmd cmd_stream = {
         "length of the residual stream after the module, branch_norm of what the module adds, "
         "cosine the angle between that and the stream before. gate_mean is the mean |g| of its "
         "gates g = silu(..), gate_closed the part with |g| < 0.01, gate_negative the part below 0 "
-        "(never under -0.2785), gate_max the largest. Activations as they are: nothing is "
+        "(never under -0.2785), gate_max the largest |g|. Activations as they are: nothing is "
         "normalised.\n\n"
         "--out writes float64 [rows,7] in the order of the columns, NaN where the embedding has "
         "none; with --per-token float32 [3,rows,T]: stream_norm, branch_norm, gate_closed.",

@@ -52,11 +52,13 @@ const struct sh_cmd cmd_tokenize = {
     .group = "text",
     .args = "[TEXT]",
     .summary = "show the token ids of a text",
-    .detail = "Nothing is added: the eos that begins a sequence belongs to `feed` and `score`.",
+    .detail =
+        "Nothing is added: the eos that begins a sequence belongs to `feed` and `score`. Models "
+        "of pictures show those of --file PICTURE.",
     .examples = tokenize_examples,
     .max_args = 1,
     .kinds = {SH_TEXT},
-    .needs = SH_NEED_MODEL | SH_NEED_TEXT,
+    .needs = SH_NEED_MODEL,
     .opts = tokenize_opts,
     .run = run_tokenize,
 };

@@ -112,8 +112,19 @@ enum vq_status sh_draw_stream(struct sh_plotting *p, struct viz_canvas **out, st
     return status;
 }
 
+/* Each module once: what is said of it is not of one head. */
+static void keep_modules(struct sh_heads *h)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < h->n; i++)
+        if (n == 0 || h->v[n - 1].module != h->v[i].module)
+            h->v[n++] = (struct sh_mod){h->v[i].module, -1};
+    h->n = n;
+}
+
 enum vq_status sh_draw_gates(struct sh_plotting *p, struct viz_canvas **out, struct vq_err *err)
 {
+    keep_modules(&p->heads);
     size_t n = p->heads.n, tokens = 0;
     struct vq_stream *s;
     float *v = vq_alloc_f32(n);

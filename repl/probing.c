@@ -96,7 +96,8 @@ int32_t sh_token_id(struct sh *sh, const struct vq_vocab *v, const char *text, i
         if (strcmp(vq_vocab_piece(v, id, piece, sizeof(piece)), text) == 0)
             return id;
     if (vq_vocab_encode(v, text, strlen(text), &ids, &n, &err) != VQ_OK) {
-        sh_bad_arg(sh, word, "no token is shown as '%s'", text);
+        sh_bad_arg(sh, word, "no token is shown as '%s'; the special ones are <pad>, <eos>, <unk>",
+                   text);
         return -1;
     }
     id = n == 1 ? ids[0] : -1;

@@ -295,7 +295,9 @@ static enum sh_rc report(const struct whatif *w)
         return sh_fail(sh, &err);
     }
     enum sh_rc rc = sh_parts_end(&p);
-    if (rc == SH_OK && dropped == 0)
+    if (rc == SH_OK && !vq_model_settings(w->m->model)->v.agg_cache)
+        sh_note(sh, "without agg_cache the model does not look at the aggregate: nothing changes");
+    else if (rc == SH_OK && dropped == 0)
         sh_note(sh, "nothing was taken out: these codes hold no positions");
     if (rc == SH_OK && !w->knows)
         sh_note(sh, "the text's first token is fed to both, not scored");

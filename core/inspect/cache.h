@@ -13,8 +13,7 @@ struct vq_cache_summary {
     int64_t filled;               /* positions it holds */
     int64_t first;                /* absolute position of its oldest; 0 when it is empty */
     int64_t codes_used;           /* codes with a count above 0 in the aggregate */
-    int64_t positions_aggregated; /* sum of the counts; filled + this is the position reached, or
-                                     filled alone without agg_cache */
+    int64_t positions_aggregated; /* sum of the counts; filled + this is the position reached */
     int64_t count_max;
     double entropy; /* nats, of the normalised counts; 0 for an empty aggregate */
 };
