@@ -367,7 +367,8 @@ const struct sh_cmd cmd_code = {
     .detail =
         "share_of_token is the part of a token's occurrences that fell on this code. Contexts "
         "are spread evenly over those remembered (the last 65,536 tokens of the session's first "
-        "sequence; of --over, as many as fit into 256 MiB). profile tells where in the sequence "
+        "sequence; of --over, as many as fit into 256 MiB); seen and rel_err_mean are over every "
+        "sequence of a batch. profile tells where in the sequence "
         "members stand, errors how |k - k^| / |k| is distributed over them (by quantiles), "
         "typical and atypical which members the code fits best and worst.\n\n"
         "For models of pictures, channels counts members by colour, and --patch averages the "
