@@ -35,7 +35,7 @@ char *vq_strndup(const char *s, size_t n);
 /* n floats on a 64-byte boundary, zeroed; the allocation is rounded up to whole 64-byte lines, so
  * kernels may read (never rely on) up to 15 floats past the end. Free with free(). NULL as above. */
 float *vq_alloc_f32(size_t n);
-/* The same for n bytes, not zeroed. */
+/* The same for n bytes, not zeroed. From 4 MB on, both ask for large pages. */
 void *vq_alloc_aligned(size_t bytes);
 
 /* VQ_ENOMEM naming `what` and the size in bytes; for call sites whose allocation returned NULL. */

@@ -25,8 +25,8 @@ struct vq_grad_vec {
     void (*silu)(float *dx, const float *dy, const float *x, size_t n);
     /* y = o silu(g), forward. y may be o or g. */
     void (*gate)(float *y, const float *o, const float *g, size_t n);
-    /* Backward of gate, in place: dy becomes do, g becomes dg, o becomes y. */
-    void (*gate_grad)(float *dy, float *o, float *g, size_t n);
+    /* Backward of gate, in place: dy becomes do, g becomes dg. y is made again; it may be o. */
+    void (*gate_grad)(float *dy, float *y, const float *o, float *g, size_t n);
     /* a = softmax(s), da given in ds: ds = a (ds - sum), where sum is that of a da over all parts
      * of the row, which the caller has formed. */
     void (*softmax)(float *ds, const float *a, size_t n, float sum);

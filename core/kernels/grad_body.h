@@ -66,14 +66,14 @@ static void grad_gate(float *y, const float *o, const float *g, size_t n)
         y[i] = o[i] * (g[i] * sigmoid(g[i]));
 }
 
-static void grad_gate_grad(float *dy, float *o, float *g, size_t n)
+static void grad_gate_grad(float *dy, float *y, const float *o, float *g, size_t n)
 {
     EACH
     for (size_t i = 0; i < n; i++) {
         float s = sigmoid(g[i]), open = g[i] * s, slope = silu_slope(g[i], s);
         float d = dy[i], out = o[i];
         dy[i] = d * open;
-        o[i] = out * open;
+        y[i] = out * open;
         g[i] = d * out * slope;
     }
 }

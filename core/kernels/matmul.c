@@ -19,24 +19,6 @@
 #define SERIAL_MACS 65536
 #define PACKED      (BLOCK * VQ_DEPTH / 2 * 3) /* floats of a packed: lanes are more than rows */
 
-static const struct vq_matmul_kernel *const kernels[] = {
-    &vq_matmul_portable,
-#if defined(__x86_64__)
-    &vq_matmul_avx2,
-    &vq_matmul_avx512,
-#endif
-};
-
-bool vq_matmul_has_bf16(void)
-{
-#if defined(__x86_64__)
-    return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-#else
-    return false;
-#endif
-}
-
 struct product {
     const struct vq_gemm *gemm;
     const struct vq_matmul_kernel *kernel; /* NULL: the back-end takes whole products only */
@@ -64,126 +46,62 @@ static size_t ceil_div(size_t a, size_t b)
     return a / b + (a % b != 0);
 }
 
-/* The tiles of a back-end, NULL where it does whole products. Whether numbers are rounded the mode
- * alone says; for bfloat16 the back-end says only which instructions may be used, and OpenBLAS
- * leaves that to us. */
-static const struct vq_matmul_kernel *kernel_of(const struct vq_matmul_mode *m)
-{
-    const struct vq_matmul_kernel *k = NULL;
-    const char *name = vq_gemm_name(vq_gemm_exact(m->gemm));
-    for (size_t i = 0; i < sizeof(kernels) / sizeof(kernels[0]); i++)
-        if (!strcmp(kernels[i]->name, name))
-            k = kernels[i];
-    if (!m->bf16)
-        return k;
-#if defined(__x86_64__)
-    if (vq_matmul_has_bf16() && (!k || k == &vq_matmul_avx512))
-        return &vq_matmul_bf16;
-#endif
-    return &vq_matmul_rounding;
-}
-
-static size_t words_of(const struct product *j, const struct part *p)
-{
-    return ceil_div(p->depth, j->kernel->inputs);
-}
-
-/* b in panels of [words, VQ_PANEL], the last one padded with zeros. */
-static void pack_b(const struct product *j, const struct part *p, float *dst)
-{
-    const struct vq_matrix *b = &j->b;
-    size_t words = words_of(j, p), step = words * VQ_PANEL;
-    if (!b->trans) {
-        const struct vq_matmul_deal d = {
-            b->at + p->k * b->ld + p->n, b->ld, p->depth, p->cols, p->cols, dst, VQ_PANEL, step};
-        j->kernel->deal_panels(&d);
-        return;
-    }
-    for (size_t n = 0; n < p->cols; n += VQ_PANEL, dst += step) {
-        size_t cols = min_size(VQ_PANEL, p->cols - n);
-        const float *rows = b->at + (p->n + n) * b->ld + p->k;
-        _Alignas(64) float copy[VQ_PANEL * VQ_STRIDE];
-        if (cols < VQ_PANEL)
-            memset(dst, 0, step * sizeof(float));
-        for (size_t i = 0; !j->kernel->exact && i < cols; i++)
-            j->kernel->words(copy + i * VQ_STRIDE, rows + i * b->ld, p->depth);
-        j->vec->transpose(dst, VQ_PANEL, j->kernel->exact ? rows : copy,
-                          j->kernel->exact ? b->ld : VQ_STRIDE, cols, words);
-    }
-}
-
 /* a as the tiles want it: rows as they are, or, where columns lie together, those of each tile. */
-static void pack_a(const struct product *j, const struct part *p, size_t height, float *dst)
+static void pack_a(const struct vq_matmul_kernel *kernel, const struct vq_matrix *a,
+                   const struct part *p, size_t limit, size_t height, float *dst)
 {
-    const struct vq_matrix *a = &j->a;
-    if (a->trans) {
-        const struct vq_matmul_deal d = {
-            a->at + p->k * a->ld + p->r,      a->ld, p->depth, p->rows, j->M - p->r, dst, height,
-            words_of(j, p) * j->kernel->lanes};
-        j->kernel->deal_lanes(&d);
-        return;
-    }
-    for (size_t r = 0; r < p->rows; r++)
-        j->kernel->words(dst + r * VQ_STRIDE, a->at + (p->r + r) * a->ld + p->k, p->depth);
+    const struct vq_matmul_deal d = {
+        a->at, a->ld, p->depth, p->rows,
+        limit, dst,   height,   vq_words(kernel, p->depth) * kernel->lanes};
+    if (a->trans)
+        kernel->deal_lanes(&d);
+    for (size_t r = 0; !a->trans && r < p->rows; r++)
+        kernel->words(dst + r * VQ_STRIDE, a->at + r * a->ld, p->depth);
 }
 
-static void copy_rows(float *dst, size_t ldd, const float *src, size_t lds, size_t rows,
-                      size_t cols)
-{
-    for (size_t r = 0; r < rows; r++)
-        memcpy(dst + r * ldd, src + r * lds, cols * sizeof(float));
-}
-
-/* A tile where c has only `cols` of the panel's columns. */
-static void edge_tile(vq_matmul_tile *tile, size_t rows, size_t words, const float *a,
-                      const float *b, float *c, size_t ldc, size_t cols, bool fresh)
-{
-    _Alignas(64) float whole[VQ_MAX_LANES * VQ_PANEL] = {0};
-    if (!fresh)
-        copy_rows(whole, VQ_PANEL, c, ldc, rows, cols);
-    tile(rows, words, a, b, whole, VQ_PANEL, fresh);
-    copy_rows(c, ldc, whole, VQ_PANEL, rows, cols);
-}
-
-/* All rows of the part by all of its panels, in tiles of one height but for the last. */
+/* Packs both sides of a part of c and multiplies them. */
 static void multiply(const struct product *j, const struct part *p, float *a, float *b)
 {
-    size_t height = ceil_div(p->rows, ceil_div(p->rows, j->kernel->rows));
-    size_t words = words_of(j, p);
-    size_t step = j->a.trans ? words * j->kernel->lanes : height * VQ_STRIDE;
-    vq_matmul_tile *tile = j->a.trans ? j->kernel->by_cols : j->kernel->by_rows;
-    bool fresh = p->k == 0 && !j->accumulate;
-    pack_b(j, p, b);
-    pack_a(j, p, height, a);
-    for (size_t n = 0; n < p->cols; n += VQ_PANEL) {
-        const float *panel = b + n * words, *at = a;
-        for (size_t r = 0; r < p->rows; r += height, at += step) {
-            size_t rows = min_size(height, p->rows - r);
-            float *c = j->c + (p->r + r) * j->ldc + p->n + n;
-            if (p->cols - n < VQ_PANEL)
-                edge_tile(tile, rows, words, at, panel, c, j->ldc, p->cols - n, fresh);
-            else
-                tile(rows, words, at, panel, c, j->ldc, fresh);
-        }
-    }
+    const struct vq_matrix left = vq_matrix_from(&j->a, p->r, p->k);
+    const struct vq_matrix right = vq_matrix_from(&j->b, p->k, p->n);
+    size_t words = vq_words(j->kernel, p->depth), height = vq_height(j->kernel, p->rows);
+    const struct vq_matmul_strip s = {.kernel = j->kernel,
+                                      .words = words,
+                                      .rows = p->rows,
+                                      .height = height,
+                                      .cols = p->cols,
+                                      .lanes = left.trans,
+                                      .a = a,
+                                      .a_step = left.trans ? words * j->kernel->lanes
+                                                           : height * VQ_STRIDE,
+                                      .b = b,
+                                      .b_step = words * VQ_PANEL,
+                                      .c = j->c + p->r * j->ldc + p->n,
+                                      .ldc = j->ldc,
+                                      .fresh = p->k == 0 && !j->accumulate};
+    vq_matmul_deal_right(j->kernel, &right, p->depth, p->cols, b, s.b_step);
+    pack_a(j->kernel, &left, p, j->M - p->r, height, a);
+    vq_matmul_run_tiles(&s);
 }
 
-/* Where the back-end can read rows of m from (i, j) on: in place, or from a transposed copy. */
-static const float *plain(const struct product *j, const struct vq_matrix *m, size_t i, size_t rows,
-                          size_t k, size_t cols, float *copy, size_t *ld)
+/* Where the back-end can read [rows, cols] of m: in place, or from a transposed copy. */
+static const float *plain(const struct vq_grad_vec *vec, const struct vq_matrix *m, size_t rows,
+                          size_t cols, float *copy, size_t *ld)
 {
     *ld = m->trans ? BLOCK : m->ld;
     if (!m->trans)
-        return m->at + i * m->ld + k;
-    j->vec->transpose(copy, BLOCK, m->at + k * m->ld + i, m->ld, cols, rows);
+        return m->at;
+    vec->transpose(copy, BLOCK, m->at, m->ld, cols, rows);
     return copy;
 }
 
 static void multiply_plain(const struct product *j, const struct part *p, float *a, float *b)
 {
+    const struct vq_matrix left = vq_matrix_from(&j->a, p->r, p->k);
+    const struct vq_matrix right = vq_matrix_from(&j->b, p->k, p->n);
     size_t lda, ldb;
-    const float *pa = plain(j, &j->a, p->r, p->rows, p->k, p->depth, a, &lda);
-    const float *pb = plain(j, &j->b, p->k, p->depth, p->n, p->cols, b, &ldb);
+    const float *pa = plain(j->vec, &left, p->rows, p->depth, a, &lda);
+    const float *pb = plain(j->vec, &right, p->depth, p->cols, b, &ldb);
     vq_gemm_nn(j->gemm, p->rows, p->cols, p->depth, pa, lda, pb, ldb, j->c + p->r * j->ldc + p->n,
                j->ldc, p->k > 0 || j->accumulate);
 }
@@ -238,7 +156,7 @@ static struct product product_of(const struct vq_matmul_mode *how, size_t M, siz
                                  struct vq_matrix a, struct vq_matrix b)
 {
     return (struct product){.gemm = how->gemm,
-                            .kernel = kernel_of(how),
+                            .kernel = vq_matmul_kernel_of(how),
                             .vec = vq_grad_vec_for(vq_vec_default()),
                             .M = M,
                             .N = N,

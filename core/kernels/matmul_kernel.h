@@ -13,7 +13,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define VQ_PANEL     32
+#include "core/kernels/matmul_packed.h"
+
 #define VQ_DEPTH     256
 #define VQ_STRIDE    (VQ_DEPTH + 16) /* no power of two: rows fall into different sets of a cache */
 #define VQ_MAX_LANES 16
@@ -50,5 +51,47 @@ extern const struct vq_matmul_kernel vq_matmul_portable, vq_matmul_rounding;
 #if defined(__x86_64__)
 extern const struct vq_matmul_kernel vq_matmul_avx2, vq_matmul_avx512, vq_matmul_bf16;
 #endif
+
+/* The tiles of a back-end, NULL where it does whole products. Whether numbers are rounded the mode
+ * alone says; for bfloat16 the back-end says only which instructions may be used, and OpenBLAS
+ * leaves that to us. */
+const struct vq_matmul_kernel *vq_matmul_kernel_of(const struct vq_matmul_mode *m);
+
+static inline size_t vq_words(const struct vq_matmul_kernel *kernel, size_t inputs)
+{
+    return (inputs + kernel->inputs - 1) / kernel->inputs;
+}
+
+/* Rows are cut into tiles of one height but for the last. */
+static inline size_t vq_height(const struct vq_matmul_kernel *kernel, size_t rows)
+{
+    size_t tiles = (rows + kernel->rows - 1) / kernel->rows;
+    return tiles ? (rows + tiles - 1) / tiles : 1;
+}
+
+/* m from element (i, j) on. */
+static inline struct vq_matrix vq_matrix_from(const struct vq_matrix *m, size_t i, size_t j)
+{
+    return (struct vq_matrix){m->at + (m->trans ? j * m->ld + i : i * m->ld + j), m->ld, m->trans};
+}
+
+/* Up to VQ_DEPTH inputs of b in panels of [words, VQ_PANEL] that lie `step` apart, the last one
+ * padded with zeros. */
+void vq_matmul_deal_right(const struct vq_matmul_kernel *kernel, const struct vq_matrix *b,
+                          size_t depth, size_t cols, float *dst, size_t step);
+
+/* Packed rows times packed columns: tiles of a, of `height` rows, lie a_step apart, in lanes or as
+ * rows; panels of b b_step apart. */
+struct vq_matmul_strip {
+    const struct vq_matmul_kernel *kernel;
+    size_t words, rows, height, cols;
+    bool lanes;
+    const float *a, *b;
+    size_t a_step, b_step;
+    float *c;
+    size_t ldc;
+    bool fresh; /* c = a b, not += */
+};
+void vq_matmul_run_tiles(const struct vq_matmul_strip *s);
 
 #endif

@@ -6,11 +6,12 @@
  * Backward, with D the gradient of the means before block p: D_p = own_p + D_(p+1) n_p/n_(p+1), and
  * a value that entered for block p gets D_p / n_p of its code.
  */
+#include <math.h>
 #include <string.h>
 
 #include "core/train/grad_private.h"
 
-#define STRIP 64 /* columns of the means in one task */
+#define STRIP 64 /* columns of the means in one task; a multiple of VQ_PANEL */
 
 struct job {
     struct vq_grad *g;
@@ -26,7 +27,15 @@ static size_t slot(const struct vq_grad *g, size_t bh, size_t p)
 /* Places that enter the aggregate from block p to the next: vq_first_key(p) up to this. */
 static size_t leaves_before(const struct vq_grad *g, size_t p)
 {
-    return (p + 1) * g->n.L;
+    return g->n.F - g->n.M + (p + 1) * g->n.L;
+}
+
+/* log n of the codes, -inf for empty ones. */
+static void log_counts(const struct job *j, size_t bh)
+{
+    size_t begin = slot(j->g, bh, 0), end = slot(j->g, bh + 1, 0);
+    for (size_t i = begin; i < end; i++)
+        j->k->log_count[i] = j->k->count[i] > 0 ? logf((float)j->k->count[i]) : -INFINITY;
 }
 
 static void count_task(void *ud, size_t bh, int worker)
@@ -37,7 +46,7 @@ static void count_task(void *ud, size_t bh, int worker)
     const struct vq_sizes *n = &g->n;
     const int64_t *before =
         g->u->state->count + (j->module * n->B * n->H + g->first * n->H + bh) * n->S;
-    const int32_t *code = j->k->code + bh * (n->M + n->U);
+    const int32_t *code = j->k->code + vq_place(n, bh);
     int32_t *count = j->k->count + slot(g, bh, 0);
     for (size_t s = 0; s < n->S; s++)
         count[s] = (int32_t)before[s];
@@ -46,6 +55,16 @@ static void count_task(void *ud, size_t bh, int worker)
         for (size_t i = vq_first_key(g, p); i < leaves_before(g, p); i++)
             count[n->S + (size_t)code[i]]++;
     }
+    log_counts(j, bh);
+}
+
+/* The means of one strip before block p, as a right side. */
+static void pack(const struct job *j, size_t bh, size_t p, size_t c0, size_t cols)
+{
+    const struct vq_sizes *n = &j->g->n;
+    struct vq_packed means = vq_means(j->g, bh, p);
+    struct vq_packed part = vq_packed_part(&means, 0, n->S, c0, cols);
+    vq_matmul_pack(&part, vq_mat(j->k->mean + slot(j->g, bh, p) * n->V + c0, n->V));
 }
 
 /* The means of one strip before block p + 1 from those before block p. */
@@ -53,7 +72,7 @@ static void step(const struct job *j, size_t bh, size_t p, size_t c0, size_t col
 {
     const struct vq_grad *g = j->g;
     const struct vq_sizes *n = &g->n;
-    const int32_t *code = j->k->code + bh * (n->M + n->U);
+    const int32_t *code = j->k->code + vq_place(n, bh);
     const int32_t *count = j->k->count + slot(g, bh, p), *next = count + n->S;
     const float *mean = j->k->mean + slot(g, bh, p) * n->V + c0;
     float *to = j->k->mean + slot(g, bh, p + 1) * n->V + c0;
@@ -65,7 +84,7 @@ static void step(const struct job *j, size_t bh, size_t p, size_t c0, size_t col
     for (size_t i = vq_first_key(g, p); i < leaves_before(g, p); i++) {
         size_t z = (size_t)code[i];
         g->vec->axpy(to + z * n->V, 1.0f / (float)next[z],
-                     j->k->value + (bh * (n->M + n->U) + i) * n->V + c0, cols);
+                     j->k->value + (vq_place(n, bh) + i) * n->V + c0, cols);
     }
 }
 
@@ -82,8 +101,10 @@ static void mean_task(void *ud, size_t task, int worker)
     for (size_t s = 0; s < n->S; s++)
         memcpy(j->k->mean + (slot(g, bh, 0) + s) * n->V + c0, before + s * n->V,
                cols * sizeof(float));
-    for (size_t p = 0; p < n->P; p++)
+    for (size_t p = 0; p < n->P; p++) {
+        pack(j, bh, p, c0, cols);
         step(j, bh, p, c0, cols);
+    }
 }
 
 static struct job job_of(struct vq_grad *g, size_t module)
@@ -106,7 +127,7 @@ static void step_back(const struct job *j, size_t bh, size_t p, size_t c0, size_
 {
     const struct vq_grad *g = j->g;
     const struct vq_sizes *n = &g->n;
-    const int32_t *code = j->k->code + bh * (n->M + n->U);
+    const int32_t *code = j->k->code + vq_place(n, bh);
     const int32_t *count = j->k->count + slot(g, bh, p), *next = count + n->S;
     float *d = j->k->mean + slot(g, bh, p) * n->V + c0;
     for (size_t s = 0; p + 1 < n->P && s < n->S; s++)
@@ -114,9 +135,9 @@ static void step_back(const struct job *j, size_t bh, size_t p, size_t c0, size_
             g->vec->axpy(d + s * n->V, (float)count[s] / (float)next[s], d + (n->S + s) * n->V,
                          cols);
     size_t i = vq_first_key(g, p - 1);
-    for (i = i > n->M ? i : n->M; i < leaves_before(g, p - 1); i++) {
+    for (i = i > n->F ? i : n->F; i < leaves_before(g, p - 1); i++) {
         size_t z = (size_t)code[i];
-        g->vec->axpy(g->dvalue + (bh * n->U + i - n->M) * n->V + c0, 1.0f / (float)count[z],
+        g->vec->axpy(g->dvalue + (bh * n->U + i - n->F) * n->V + c0, 1.0f / (float)count[z],
                      d + z * n->V, cols);
     }
 }

@@ -11,27 +11,28 @@
 
 #include "core/train/grad_private.h"
 
-struct vq_tile_at vq_tile(const struct vq_grad *g, size_t task, size_t tile)
+struct vq_tile_at vq_tile(const struct vq_grad *g, size_t bh, size_t p, size_t tile)
 {
     const struct vq_sizes *n = &g->n;
-    struct vq_tile_at t = {.bh = task / n->P, .p = task % n->P};
-    size_t end = (t.p + 1) * n->L;
-    t.b = t.bh / n->H;
-    t.h = t.bh % n->H;
-    t.i0 = t.p * n->L + tile * VQ_QUERIES;
-    t.i1 = t.i0 + VQ_QUERIES < end ? t.i0 + VQ_QUERIES : end;
-    t.first = vq_first_key(g, t.p);
-    if (!g->agg && t.first < t.i0)
-        t.first = t.i0; /* the place M before its own is the oldest that the first query sees */
-    t.keys = n->M + t.i1 - t.first;
-    t.agg = g->agg && g->u->state->position + (int64_t)(t.p * n->L) > (int64_t)n->M;
+    struct vq_tile_at t = {.b = bh / n->H, .h = bh % n->H, .bh = bh, .p = p};
+    size_t end = (p + 1) * n->L, seen = vq_first_key(g, p);
+    t.i0 = p * n->L + tile * VQ_TILE;
+    t.i1 = t.i0 + VQ_TILE < end ? t.i0 + VQ_TILE : end;
+    if (!g->agg && seen < n->F - n->M + t.i0)
+        seen = n->F - n->M + t.i0; /* the oldest place that the tile's first query sees */
+    t.first = seen / VQ_PANEL * VQ_PANEL;
+    t.skip = seen - t.first;
+    t.keys = n->F + t.i1 - t.first;
+    t.agg = g->agg && g->u->state->position + (int64_t)(p * n->L) > (int64_t)n->M;
     return t;
 }
 
 struct vq_reach vq_reach(const struct vq_grad *g, const struct vq_tile_at *t, size_t i)
 {
-    size_t own = g->n.M + i - t->first;
-    return (struct vq_reach){own, own > g->n.M ? own - g->n.M : 0};
+    struct vq_reach at = {.own = g->n.F + i - t->first};
+    at.near = at.own > g->n.M + t->skip ? at.own - g->n.M : t->skip;
+    at.seen = g->agg ? t->skip : at.near;
+    return at;
 }
 
 /* q + u and q + v of the tile's queries. */
@@ -52,16 +53,6 @@ static void bias_queries(const struct vq_grad *g, size_t module, const struct vq
     }
 }
 
-/* log n of the codes before the block, -inf for empty ones. */
-static void log_counts(const struct vq_grad *g, size_t module, const struct vq_tile_at *t,
-                       float *log_count)
-{
-    size_t S = g->n.S;
-    const int32_t *count = vq_kept_of(g, module)->count + (t->bh * (g->n.P + 1) + t->p) * S;
-    for (size_t s = 0; s < S; s++)
-        log_count[s] = count[s] > 0 ? logf((float)count[s]) : -INFINITY;
-}
-
 /* The weights of query i: one maximum over single keys and codes together; keys it does not see
  * get 0. */
 static void weigh_row(const struct vq_grad *g, size_t module, const struct vq_tile_at *t, size_t i,
@@ -69,25 +60,25 @@ static void weigh_row(const struct vq_grad *g, size_t module, const struct vq_ti
 {
     const struct vq_sizes *n = &g->n;
     const struct vq_vec *vec = g->vec;
+    const struct vq_kept *k = vq_kept_of(g, module);
     struct vq_reach at = vq_reach(g, t, i);
-    size_t r = i - t->i0, seen = g->agg ? 0 : at.near, codes = t->agg ? n->S : 0;
+    size_t r = i - t->i0, codes = t->agg ? n->S : 0, coded = vq_first_code(g, t, &at);
+    size_t places = at.own + 1 - at.seen;
     const float *content = space->content + r * n->S;
-    const int32_t *code = vq_kept_of(g, module)->code + t->bh * (n->M + n->U) + t->first;
-    float *row = space->a + r * (n->M + n->L + n->S), *agg = row + n->M + n->L;
+    float *row = space->a + r * (n->single + n->S), *seen = row + at.seen, *agg = row + n->single;
 
-    size_t own = seen > vq_old(g, t) ? seen : vq_old(g, t);
-    vec->gather(row + own, content, code + own, at.own + 1 - own);
+    vec->gather(row + coded, content, k->code + vq_place(n, t->bh) + t->first + coded,
+                at.own + 1 - coded);
     vec->add(row + at.near, space->position + r * (n->M + 1) + n->M - (at.own - at.near),
              at.own + 1 - at.near);
     memcpy(agg, content, codes * sizeof(float));
-    vec->add(agg, space->log_count, codes);
+    vec->add(agg, k->log_count + (t->bh * (n->P + 1) + t->p) * n->S, codes);
 
-    float top = fmaxf(vec->max(row + seen, at.own + 1 - seen), vec->max(agg, codes));
-    float sum = vec->exp_sum(row + seen, row + seen, top, at.own + 1 - seen) +
-                vec->exp_sum(agg, agg, top, codes);
-    vec->scale(row + seen, 1.0f / sum, at.own + 1 - seen);
+    float top = fmaxf(vec->max(seen, places), vec->max(agg, codes));
+    float sum = vec->exp_sum(seen, seen, top, places) + vec->exp_sum(agg, agg, top, codes);
+    vec->scale(seen, 1.0f / sum, places);
     vec->scale(agg, 1.0f / sum, codes);
-    memset(row, 0, seen * sizeof(float));
+    memset(row, 0, at.seen * sizeof(float));
     memset(row + at.own + 1, 0, (t->keys - at.own - 1) * sizeof(float));
 }
 
@@ -95,19 +86,15 @@ void vq_weigh(const struct vq_grad *g, size_t module, const struct vq_tile_at *t
               struct vq_tile_space *space)
 {
     const struct vq_sizes *n = &g->n;
-    const struct vq_prepared *w = &g->prepared[module];
+    const struct vq_packed codes = vq_side(g, VQ_CODES, t->h);
+    const struct vq_packed positions = vq_side(g, VQ_POSITIONS, t->h);
     size_t rows = t->i1 - t->i0;
     bias_queries(g, module, t, space);
-    if (t->agg && t->i0 == t->p * n->L) /* a block's first tile; the others find it here */
-        log_counts(g, module, t, space->log_count);
-    vq_matmul_serial(&g->exact, rows, n->S, n->K, vq_mat(space->qu, n->K),
-                     vq_mat_t(w->C + t->h * n->S * n->K, n->K), space->content, n->S, false);
+    vq_matmul_packed(&codes, rows, space->qu, n->K, space->content, n->S, false);
+    vq_matmul_packed(&positions, rows, space->qv, n->K, space->position, n->M + 1, false);
     vq_matmul_serial(&g->exact, rows, vq_old(g, t), n->K, vq_mat(space->qu, n->K),
-                     vq_mat_t(vq_old_keys(g, module, t), n->K), space->a, n->M + n->L + n->S,
-                     false);
-    vq_matmul_serial(&g->exact, rows, n->M + 1, n->K, vq_mat(space->qv, n->K),
-                     vq_mat_t(w->R + t->h * (n->M + 1) * n->K, n->K), space->position, n->M + 1,
-                     false);
+                     vq_mat_t(vq_old_keys(g, module, t), n->K), space->a + t->skip,
+                     n->single + n->S, false);
     for (size_t i = t->i0; i < t->i1; i++)
         weigh_row(g, module, t, i, space);
 }
@@ -116,27 +103,25 @@ void vq_mix(const struct vq_grad *g, size_t module, const struct vq_tile_at *t,
             const struct vq_tile_space *space)
 {
     const struct vq_sizes *n = &g->n;
-    const struct vq_kept *k = vq_kept_of(g, module);
-    size_t rows = t->i1 - t->i0, lda = n->M + n->L + n->S, HV = n->H * n->V;
-    const float *value = k->value + (t->bh * (n->M + n->U) + t->first) * n->V;
-    const float *mean = k->mean + (t->bh * (n->P + 1) + t->p) * n->S * n->V;
-    float *o = k->o + (t->b * n->U + t->i0) * HV + t->h * n->V;
-    vq_matmul_serial(&g->product, rows, n->V, t->keys, vq_mat(space->a, lda), vq_mat(value, n->V),
-                     o, HV, false);
+    const struct vq_packed values = vq_values(g, t->bh), means = vq_means(g, t->bh, t->p);
+    const struct vq_packed part = vq_packed_part(&values, t->first, t->keys, 0, n->V);
+    size_t rows = t->i1 - t->i0, lda = n->single + n->S, hv = n->H * n->V;
+    float *o = vq_kept_of(g, module)->o + (t->b * n->U + t->i0) * hv + t->h * n->V;
+    vq_matmul_packed(&part, rows, space->a, lda, o, hv, false);
     if (t->agg)
-        vq_matmul_serial(&g->product, rows, n->V, n->S, vq_mat(space->a + n->M + n->L, lda),
-                         vq_mat(mean, n->V), o, HV, true);
+        vq_matmul_packed(&means, rows, space->a + n->single, lda, o, hv, true);
 }
 
-/* o silu(g) into y. */
-static void gate_tile(const struct vq_grad *g, size_t module, const struct vq_tile_at *t)
+/* o silu(g) into space->wide. */
+static void gate_tile(const struct vq_grad *g, size_t module, const struct vq_tile_at *t,
+                      struct vq_tile_space *space)
 {
     const struct vq_sizes *n = &g->n;
     const struct vq_kept *k = vq_kept_of(g, module);
-    for (size_t r = t->b * n->U + t->i0; r < t->b * n->U + t->i1; r++) {
-        size_t at = r * n->H * n->V + t->h * n->V;
-        g->gvec->gate(g->y + at, k->o + at, k->proj + r * n->width + vq_g_at(n, t->h), n->V);
-    }
+    size_t hv = n->H * n->V, r0 = t->b * n->U + t->i0;
+    for (size_t i = 0; i < t->i1 - t->i0; i++)
+        g->gvec->gate(space->wide + i * hv + t->h * n->V, k->o + (r0 + i) * hv + t->h * n->V,
+                      k->proj + (r0 + i) * n->width + vq_g_at(n, t->h), n->V);
 }
 
 struct job {
@@ -144,20 +129,28 @@ struct job {
     size_t module;
 };
 
+/* A block of all heads, and on to the next module. */
 static void attend_task(void *ud, size_t task, int worker)
 {
     const struct job *j = ud;
     const struct vq_grad *g = j->g;
-    for (size_t tile = 0; tile * VQ_QUERIES < g->n.L; tile++) {
-        struct vq_tile_at t = vq_tile(g, task, tile);
-        vq_weigh(g, j->module, &t, &g->tile[worker]);
-        vq_mix(g, j->module, &t, &g->tile[worker]);
-        gate_tile(g, j->module, &t);
+    struct vq_tile_space *space = &g->tile[worker];
+    size_t b = task / g->n.P, p = task % g->n.P;
+    for (size_t tile = 0; tile * VQ_TILE < g->n.L; tile++) {
+        struct vq_tile_at t = {0};
+        for (size_t h = 0; h < g->n.H; h++) {
+            t = vq_tile(g, b * g->n.H + h, p, tile);
+            vq_weigh(g, j->module, &t, space);
+            vq_mix(g, j->module, &t, space);
+            gate_tile(g, j->module, &t, space);
+        }
+        const struct vq_tokens s = {b, t.i0, t.i1, b * g->n.U + t.i0, t.i1 - t.i0};
+        vq_after_attention(g, j->module, &s, space);
     }
 }
 
 void vq_attend(struct vq_grad *g, size_t module)
 {
     struct job j = {g, module};
-    vq_pool_run(g->pool, g->b * g->n.H * g->n.P, attend_task, &j);
+    vq_pool_run(g->pool, g->b * g->n.P, attend_task, &j);
 }

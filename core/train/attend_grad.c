@@ -19,6 +19,7 @@
 struct job {
     struct vq_grad *g;
     size_t module, wave, waves;
+    const float *dbranch;
 };
 
 /* Sums of one task: those of R's rows, of u, of v. */
@@ -44,36 +45,62 @@ static void add_rows(const struct vq_vec *vec, float *sum, const float *x, size_
         vec->add(sum, x + r * cols, cols);
 }
 
-/* From the gradient of gated results in y to that of results, in place; the gate's own gradient
- * takes its place in proj. */
-static void gate_back(const struct vq_grad *g, const struct vq_kept *k, const struct vq_tile_at *t)
+/* The gradient of the gated results into space->wide, [rows, V]. */
+static void project_back(const struct job *j, const struct vq_tile_at *t,
+                         struct vq_tile_space *space)
+{
+    const struct vq_sizes *n = &j->g->n;
+    const struct vq_packed res = vq_side(j->g, VQ_RES_BACK, t->h);
+    const float *d = j->dbranch + (t->b * n->U + t->i0) * n->D;
+    vq_matmul_packed(&res, t->i1 - t->i0, d, n->D, space->wide, n->V, false);
+}
+
+/* From there to the gradient of results, in place; the gate's own gradient takes its place in
+ * proj. Gated results go into space->y. */
+static void gate_back(const struct vq_grad *g, const struct vq_kept *k, const struct vq_tile_at *t,
+                      struct vq_tile_space *space)
 {
     const struct vq_sizes *n = &g->n;
-    for (size_t r = t->b * n->U + t->i0; r < t->b * n->U + t->i1; r++) {
-        size_t at = r * n->H * n->V + t->h * n->V;
-        g->gvec->gate_grad(g->y + at, k->o + at, k->proj + r * n->width + vq_g_at(n, t->h), n->V);
+    for (size_t i = 0; i < t->i1 - t->i0; i++) {
+        size_t r = t->b * n->U + t->i0 + i;
+        g->gvec->gate_grad(space->wide + i * n->V, space->y + i * n->V,
+                           k->o + (r * n->H + t->h) * n->V,
+                           k->proj + r * n->width + vq_g_at(n, t->h), n->V);
     }
 }
 
+/* The tile's part of both sides of Wres's gradient. */
+static void pack_outer(const struct job *j, const struct vq_tile_at *t,
+                       const struct vq_tile_space *space)
+{
+    const struct vq_sizes *n = &j->g->n;
+    const struct vq_outer *sum = &j->g->outer[2 + t->h];
+    size_t rows = t->i1 - t->i0;
+    size_t at = vq_run(t->b * n->P + t->p, n->L) + t->i0 - t->p * n->L;
+    const struct vq_packed_left y = vq_packed_left_part(&sum->left, at, rows);
+    const struct vq_packed dx = vq_packed_part(&sum->right, at, rows, 0, n->D);
+    vq_matmul_pack_left(&y, space->y, n->V);
+    if (t->h == 0)
+        vq_matmul_pack(&dx, vq_mat(j->dbranch + (t->b * n->U + t->i0) * n->D, n->D));
+}
+
 /* dS of all scores into space->ds, laid out as the weights. */
-static void score_grads(const struct vq_grad *g, const struct vq_kept *k,
-                        const struct vq_tile_at *t, const float *dO, struct vq_tile_space *space)
+static void score_grads(const struct vq_grad *g, const struct vq_tile_at *t,
+                        struct vq_tile_space *space)
 {
     const struct vq_sizes *n = &g->n;
-    size_t rows = t->i1 - t->i0, ld = n->M + n->L + n->S, HV = n->H * n->V;
-    size_t single = n->M + n->L, codes = t->agg ? n->S : 0;
-    const float *value = k->value + (t->bh * (n->M + n->U) + t->first) * n->V;
-    const float *mean = k->mean + (t->bh * (n->P + 1) + t->p) * n->S * n->V;
-    vq_matmul_serial(&g->product, rows, t->keys, n->V, vq_mat(dO, HV), vq_mat_t(value, n->V),
-                     space->ds, ld, false);
-    vq_matmul_serial(&g->product, rows, codes, n->V, vq_mat(dO, HV), vq_mat_t(mean, n->V),
-                     space->ds + single, ld, false);
+    const struct vq_packed values = vq_values_back(g, t->bh), means = vq_means_back(g, t->bh, t->p);
+    const struct vq_packed part = vq_packed_part(&values, 0, n->V, t->first, t->keys);
+    size_t rows = t->i1 - t->i0, ld = n->single + n->S, codes = t->agg ? n->S : 0;
+    vq_matmul_packed(&part, rows, space->wide, n->V, space->ds, ld, false);
+    if (codes)
+        vq_matmul_packed(&means, rows, space->wide, n->V, space->ds + n->single, ld, false);
     for (size_t r = 0; r < rows; r++) {
         const float *a = space->a + r * ld;
         float *ds = space->ds + r * ld;
-        float sum = g->vec->dot(a, ds, t->keys) + g->vec->dot(a + single, ds + single, codes);
+        float sum = g->vec->dot(a, ds, t->keys) + g->vec->dot(a + n->single, ds + n->single, codes);
         g->gvec->softmax(ds, a, t->keys, sum);
-        g->gvec->softmax(ds + single, a + single, codes, sum);
+        g->gvec->softmax(ds + n->single, a + n->single, codes, sum);
     }
 }
 
@@ -82,19 +109,17 @@ static void sort_grads(const struct vq_grad *g, const struct vq_kept *k, const s
                        struct vq_tile_space *space)
 {
     const struct vq_sizes *n = &g->n;
-    const int32_t *code = k->code + t->bh * (n->M + n->U) + t->first;
+    const int32_t *code = k->code + vq_place(n, t->bh) + t->first;
     for (size_t i = t->i0; i < t->i1; i++) {
-        size_t r = i - t->i0;
         struct vq_reach at = vq_reach(g, t, i);
-        size_t near = at.own + 1 - at.near, seen = g->agg ? 0 : at.near;
-        const float *ds = space->ds + r * (n->M + n->L + n->S);
+        size_t r = i - t->i0, near = at.own + 1 - at.near, coded = vq_first_code(g, t, &at);
+        const float *ds = space->ds + r * (n->single + n->S);
         float *content = space->content + r * n->S, *position = space->position + r * (n->M + 1);
         if (t->agg)
-            memcpy(content, ds + n->M + n->L, n->S * sizeof(float));
+            memcpy(content, ds + n->single, n->S * sizeof(float));
         else
             memset(content, 0, n->S * sizeof(float));
-        size_t own = seen > vq_old(g, t) ? seen : vq_old(g, t);
-        g->gvec->scatter_add(content, ds + own, code + own, at.own + 1 - own);
+        g->gvec->scatter_add(content, ds + coded, code + coded, at.own + 1 - coded);
         memset(position, 0, (n->M + 1 - near) * sizeof(float));
         memcpy(position + n->M + 1 - near, ds + at.near, near * sizeof(float));
     }
@@ -105,16 +130,16 @@ static void query_grads(const struct vq_grad *g, size_t module, const struct vq_
                         struct vq_tile_space *space)
 {
     const struct vq_sizes *n = &g->n;
-    const struct vq_prepared *w = &g->prepared[module];
+    const struct vq_packed codes = vq_side(g, VQ_CODES_BACK, t->h);
+    const struct vq_packed positions = vq_side(g, VQ_POSITIONS_BACK, t->h);
     const struct vq_kept *k = vq_kept_of(g, module);
     struct sums sums = sums_of(g, t->bh, t->p);
     size_t rows = t->i1 - t->i0, K = n->K, near = n->M + 1;
-    vq_matmul_serial(&g->exact, rows, K, n->S, vq_mat(space->content, n->S),
-                     vq_mat(w->C + t->h * n->S * K, K), space->dqu, K, false);
-    vq_matmul_serial(&g->exact, rows, K, vq_old(g, t), vq_mat(space->ds, n->M + n->L + n->S),
+    vq_matmul_packed(&codes, rows, space->content, n->S, space->dqu, K, false);
+    vq_matmul_serial(&g->exact, rows, K, vq_old(g, t),
+                     vq_mat(space->ds + t->skip, n->single + n->S),
                      vq_mat(vq_old_keys(g, module, t), K), space->dqu, K, true);
-    vq_matmul_serial(&g->exact, rows, K, near, vq_mat(space->position, near),
-                     vq_mat(w->R + t->h * near * K, K), space->dqv, K, false);
+    vq_matmul_packed(&positions, rows, space->position, near, space->dqv, K, false);
     vq_matmul_serial(&g->exact, near, K, rows, vq_mat_t(space->position, near),
                      vq_mat(space->qv, K), sums.R, K, true);
     add_rows(g->vec, sums.u, space->dqu, rows, K);
@@ -129,36 +154,39 @@ static void query_grads(const struct vq_grad *g, size_t module, const struct vq_
 }
 
 /* Adds what the tile means for keys and values that take gradients, and for the means. */
-static void key_grads(const struct vq_grad *g, const struct vq_tile_at *t, const float *dO,
+static void key_grads(const struct vq_grad *g, const struct vq_kept *k, const struct vq_tile_at *t,
                       struct vq_tile_space *space)
 {
     const struct vq_sizes *n = &g->n;
-    size_t rows = t->i1 - t->i0, ld = n->M + n->L + n->S, HV = n->H * n->V;
-    size_t cut = g->thru ? n->M : n->M + t->p * n->L;
-    size_t skip = cut > t->first ? cut - t->first : 0, keys = t->keys - skip;
-    size_t at = t->bh * n->U + t->first + skip - n->M;
+    size_t rows = t->i1 - t->i0, ld = n->single + n->S;
+    size_t own = g->thru ? n->F : n->F + t->p * n->L, seen = t->first + t->skip;
+    size_t skip = (own > seen ? own : seen) - t->first, keys = t->keys - skip;
+    size_t at = t->bh * n->U + t->first + skip - n->F;
+    const struct vq_matrix dO = vq_mat(space->wide, n->V);
     vq_matmul_serial(&g->exact, keys, n->K, rows, vq_mat_t(space->ds + skip, ld),
                      vq_mat(space->qu, n->K), g->dkey + at * n->K, n->K, true);
-    vq_matmul_serial(&g->product, keys, n->V, rows, vq_mat_t(space->a + skip, ld), vq_mat(dO, HV),
+    vq_matmul_serial(&g->product, keys, n->V, rows, vq_mat_t(space->a + skip, ld), dO,
                      g->dvalue + at * n->V, n->V, true);
     if (t->agg && g->thru && t->p > 0)
-        vq_matmul_serial(&g->product, n->S, n->V, rows, vq_mat_t(space->a + n->M + n->L, ld),
-                         vq_mat(dO, HV), space->mean, n->V, t->i0 > t->p * n->L);
+        vq_matmul_serial(&g->product, n->S, n->V, rows, vq_mat_t(space->a + n->single, ld), dO,
+                         k->mean + (t->bh * (n->P + 1) + t->p) * n->S * n->V, n->V,
+                         t->i0 > t->p * n->L);
 }
 
 static void grad_tile(const struct job *j, const struct vq_tile_at *t, struct vq_tile_space *space)
 {
     const struct vq_grad *g = j->g;
     const struct vq_kept *k = vq_kept_of(g, j->module);
-    const float *dO = g->y + (t->b * g->n.U + t->i0) * g->n.H * g->n.V + t->h * g->n.V;
     vq_weigh(g, j->module, t, space);
     if (g->n.kept == 1)
         vq_mix(g, j->module, t, space);
-    gate_back(g, k, t);
-    score_grads(g, k, t, dO, space);
+    project_back(j, t, space);
+    gate_back(g, k, t, space);
+    pack_outer(j, t, space);
+    score_grads(g, t, space);
     sort_grads(g, k, t, space);
     query_grads(g, j->module, t, space);
-    key_grads(g, t, dO, space);
+    key_grads(g, k, t, space);
 }
 
 static void grad_task(void *ud, size_t task, int worker)
@@ -166,26 +194,51 @@ static void grad_task(void *ud, size_t task, int worker)
     const struct job *j = ud;
     struct vq_grad *g = j->g;
     const struct vq_sizes *n = &g->n;
-    struct vq_tile_space *space = &g->tile[worker];
     size_t in_wave = (n->P - j->wave + j->waves - 1) / j->waves;
     size_t bh = task / in_wave, p = j->wave + task % in_wave * j->waves;
-    struct vq_tile_at t = {.agg = false};
     memset(sums_of(g, bh, p).R, 0, sums_floats(n) * sizeof(float));
-    for (size_t tile = 0; tile * VQ_QUERIES < n->L; tile++) {
-        t = vq_tile(g, bh * n->P + p, tile);
-        grad_tile(j, &t, space);
+    for (size_t tile = 0; tile * VQ_TILE < n->L; tile++) {
+        struct vq_tile_at t = vq_tile(g, bh, p, tile);
+        grad_tile(j, &t, &g->tile[worker]);
     }
-    if (t.agg && g->thru && p > 0)
-        memcpy(vq_kept_of(g, j->module)->mean + (bh * (n->P + 1) + p) * n->S * n->V, space->mean,
-               n->S * n->V * sizeof(float));
 }
 
-static void clear_task(void *ud, size_t bh, int worker)
+static size_t panels(size_t places)
+{
+    return places / VQ_PANEL * VQ_PANEL;
+}
+
+/* A block's values as a right side, in whole panels, the window's with the first block's; and
+ * nothing yet in its gradients. */
+static void prepare_values(const struct job *j, size_t bh, size_t p)
+{
+    const struct vq_grad *g = j->g;
+    const struct vq_sizes *n = &g->n;
+    const struct vq_kept *k = vq_kept_of(g, j->module);
+    size_t from = bh * n->U + p * n->L;
+    size_t first = p ? panels(n->F + p * n->L) : 0, last = panels(n->F + (p + 1) * n->L);
+    struct vq_packed values = vq_values_back(g, bh);
+    if (p + 1 == n->P)
+        last = n->F + n->U;
+    struct vq_packed part = vq_packed_part(&values, 0, n->V, first, last - first);
+    vq_matmul_pack(&part, vq_mat_t(k->value + (vq_place(n, bh) + first) * n->V, n->V));
+    memset(g->dkey + from * n->K, 0, n->L * n->K * sizeof(float));
+    memset(g->dvalue + from * n->V, 0, n->L * n->V * sizeof(float));
+}
+
+static void prepare_task(void *ud, size_t task, int worker)
 {
     (void)worker;
-    struct vq_grad *g = ud;
-    memset(g->dkey + bh * g->n.U * g->n.K, 0, g->n.U * g->n.K * sizeof(float));
-    memset(g->dvalue + bh * g->n.U * g->n.V, 0, g->n.U * g->n.V * sizeof(float));
+    const struct job *j = ud;
+    const struct vq_grad *g = j->g;
+    const struct vq_sizes *n = &g->n;
+    size_t bh = task / n->P, p = task % n->P;
+    prepare_values(j, bh, p);
+    if (!g->agg)
+        return;
+    const struct vq_packed means = vq_means_back(g, bh, p);
+    const float *mean = vq_kept_of(g, j->module)->mean;
+    vq_matmul_pack(&means, vq_mat_t(mean + (bh * (n->P + 1) + p) * n->S * n->V, n->V));
 }
 
 /* The tasks' sums, in the order of sequences and blocks. */
@@ -193,23 +246,25 @@ static void add_sums(struct vq_grad *g, size_t module)
 {
     const struct vq_sizes *n = &g->n;
     const struct vq_module_at *at = &g->at.module[module];
-    size_t step = sums_floats(n), near = n->M + 1;
-    const struct vq_partials blocks = {g->b, n->H * n->P * step, n->P, step};
+    size_t step = sums_floats(n), near = (n->M + 1) * n->K;
+    const struct vq_blocks blocks = {g->b, n->H * n->P * step, n->P, step};
     for (size_t h = 0; h < n->H; h++) {
         struct sums s = sums_of(g, h, 0);
-        vq_add_partials(g, g->prepared[module].dR + h * near * n->K, near * n->K, 1.0f, s.R,
-                        &blocks);
-        vq_add_partials(g, vq_d(g, at->u) + h * n->K, n->K, g->key_scale, s.u, &blocks);
-        vq_add_partials(g, vq_d(g, at->v) + h * n->K, n->K, g->key_scale, s.v, &blocks);
+        const struct vq_sum sums[] = {
+            {g->prepared[module].dR + h * near, near, 1.0f, s.R},
+            {vq_d(g, at->u) + h * n->K, n->K, g->key_scale, s.u},
+            {vq_d(g, at->v) + h * n->K, n->K, g->key_scale, s.v},
+        };
+        vq_add_partials(g, sums, 3, &blocks);
     }
 }
 
-void vq_attend_grad(struct vq_grad *g, size_t module)
+void vq_attend_grad(struct vq_grad *g, size_t module, const float *dbranch)
 {
     const struct vq_sizes *n = &g->n;
-    struct job j = {.g = g, .module = module};
+    struct job j = {.g = g, .module = module, .dbranch = dbranch};
     j.waves = g->thru ? 1 + (n->M + n->L - 1) / n->L : 1;
-    vq_pool_run(g->pool, g->b * n->H, clear_task, g);
+    vq_pool_run(g->pool, g->b * n->H * n->P, prepare_task, &j);
     for (j.wave = 0; j.wave < j.waves && j.wave < n->P; j.wave++) {
         size_t in_wave = (n->P - j.wave + j.waves - 1) / j.waves;
         vq_pool_run(g->pool, g->b * n->H * in_wave, grad_task, &j);

@@ -88,7 +88,7 @@ double vq_grad_flops(const struct vq_grad *g, double *again)
     double D = (double)n->D, K = (double)n->K, V = (double)n->V, S = (double)n->S;
     double H = (double)n->H, near = (double)(n->M + 1), agg = g->agg ? S : 0.0;
     /* Single keys that a query's tile scores and mixes, on average. */
-    double keys = (double)n->M + (double)(n->L + (n->L < VQ_QUERIES ? n->L : VQ_QUERIES)) / 2.0;
+    double keys = (double)n->M + (double)(n->L + (n->L < VQ_TILE ? n->L : VQ_TILE)) / 2.0;
     double before = D * (double)n->width + H * K * S;
     double weights = H * K * (S + near), mix = H * V * (keys + agg);
     double forward = before + weights + mix + H * V * D;
@@ -194,9 +194,9 @@ static void offer_keys(const struct vq_grad *g, size_t m)
             continue;
         vq_key_sample_add(g->u->keys[m], k->proj + r * n->width + vq_k_at(n, 0), n->width, 1,
                           g->u->rng);
-        const int32_t *code = k->code + r / n->U * n->H * (n->M + n->U) + n->M + r % n->U;
+        const int32_t *code = k->code + vq_own_place(n, r / n->U * n->H) + r % n->U;
         for (size_t h = 0; h < n->H; h++)
-            used[h * n->S + (size_t)code[h * (n->M + n->U)]]++;
+            used[h * n->S + (size_t)code[vq_place(n, h)]]++;
     }
 }
 

@@ -57,11 +57,13 @@ void vq_grad_free(struct vq_grad *g);
  *
  *     (m + 1) R D                                           what enters each module, and the head
  *   + k [R (w + 2 H V + 3 H) + rows H M V                   projections, values, results
- *        + rows H (P + 1) S (V + 1)]                        the aggregate before each block
- *   + R (4 D + 2 H V + H K) + rows H P (M + 3) K            residual stream, gradients, their sums
+ *        + rows H (P + 1) S (V + 2)]                        the aggregate before each block
+ *   + R (3 D + 3 H V + H K) + rows H P (M + 3) K            residual stream, gradients, their sums
+ *   + 2 rows H (M + P S) V                                  with R's: values and means, packed
+ *   + 2 (D (w + H V) + H K (M + S))                         weights of one module, packed
  *   + m H (2 (M + 1) K + 2 S K)                             positions and codebooks
  *   + 2 (M + 1) D + logits of as many tokens as make 4 M numbers
- *   + t (64 (2 (M + L + S) + S + M + 4 K) + S V)            scratch of attention
+ *   + 64 t (2 (M + L + S) + S + M + 4 K + H V + D)          scratch
  *
  * to within one per cent; the terms with S V fall away where agg_cache is 0. Parameters, their
  * gradients, the optimiser's moments and the attention state come on top. 0 for a configuration

@@ -2,33 +2,42 @@
  * What the files of grad share; nobody else includes this.
  *
  * Everything is laid out for b = 0..rows-1 sequences of U tokens, row b * U + t of the arrays [R,
- * ..]. Per sequence and head, bh = b * H + h, keys and values stand in one run of M + U places:
- * first the window that the update begins with, filled from its end, then the update's own. Block
- * p's window is the M places before its own from p * L on, so no block ever copies one.
+ * ..]. Per sequence and head, bh = b * H + h, keys and values stand in one run of F + U places:
+ * first the window that the update begins with, filled from its end, then the update's own. F is
+ * the window's length M in whole panels of a packed matrix. Block p's window is the M places before
+ * its own from F + p * L on, so no block ever copies one.
  *
- *   workspace.c   sizes and memory            head.c       embeddings, logits, loss
- *   prepare.c     what depends on weights     module.c     a module around its attention
- *   attend.c      attention of a block        aggregate.c  aggregates before each block
- *   attend_grad.c its gradients               grad.c       the update as a whole
+ * What lies between two attentions concerns each token alone: tiles of VQ_TILE tokens of a sequence
+ * pass through all of it at once and stay near the processor meanwhile. Whatever stands on the
+ * right of their products is packed once per pass.
+ *
+ *   workspace.c   sizes and memory            head.c         embeddings, logits, loss
+ *   prepare.c     what depends on weights     module.c       a module forward, but for its
+ * attention sides.c       right sides, packed         module_grad.c  and backward attend.c
+ * attention of a block        aggregate.c    aggregates before each block attend_grad.c its
+ * gradients               grad.c         the update as a whole
  */
 #ifndef VQ_CORE_TRAIN_GRAD_PRIVATE_H
 #define VQ_CORE_TRAIN_GRAD_PRIVATE_H
 
 #include "core/kernels/grad.h"
-#include "core/kernels/matmul.h"
+#include "core/kernels/matmul_packed.h"
 #include "core/kernels/vec.h"
 #include "core/train/dropout.h"
 #include "core/train/grad.h"
 
-#define VQ_QUERIES 64 /* rows of an attention tile */
-#define VQ_ROWS    32 /* rows of an element-wise task */
+#define VQ_TILE 64 /* tokens of a tile; a multiple of VQ_PANEL */
+#define VQ_ROWS 32 /* rows of an element-wise task */
 
 struct vq_sizes {
     size_t B, rows; /* sequences of an update, and of a pass */
     size_t D, H, K, V, S, M, N, L, U;
-    size_t P;     /* blocks */
-    size_t R;     /* rows * U */
-    size_t width; /* of a row of proj: q | k | v | g, 2 H (K + V) */
+    size_t P;      /* blocks */
+    size_t F;      /* places for the window: M, in whole panels */
+    size_t tiles;  /* of a sequence's tokens */
+    size_t single; /* places of a row of weights for single keys, before those of codes */
+    size_t R;      /* rows * U */
+    size_t width;  /* of a row of proj: q | k | v | g, 2 H (K + V) */
     size_t modules, kept, threads;
     size_t logit_rows; /* rows of logits at a time */
 };
@@ -57,21 +66,45 @@ struct vq_prepared {
 struct vq_kept {
     float *proj;    /* [R, width] q and k normalised and scaled, v and g as projected */
     float *inverse; /* [R, 2 H] 1 / rms of q, of k */
-    int32_t *code;  /* [rows H, M + U] */
-    float *value;   /* [rows H, M + U, V] silu(v) */
+    int32_t *code;  /* [rows H, F + U] */
+    float *value;   /* [rows H, F + U, V] silu(v) */
     float *o;       /* [R, H V] attention's results before the gate */
     float *mean;    /* [rows H, P + 1, S, V] the aggregate before each block, and after the last */
     int32_t *count; /* [rows H, P + 1, S] */
+    float *log_count; /* [rows H, P + 1, S] -inf for codes that are empty */
 };
 
 /* Scratch of one thread. */
 struct vq_tile_space {
-    float *a, *ds; /* [QUERIES, M + L + S]: window and block, then codes from M + L on */
-    float *content, *position; /* [QUERIES, S], [QUERIES, M + 1]; their gradients too */
-    float *qu, *qv;            /* [QUERIES, K] */
-    float *dqu, *dqv;          /* [QUERIES, K] */
-    float *mean;               /* [S, V] gradient of the aggregate's means */
-    float *log_count;          /* [S] */
+    float *a, *ds; /* [TILE, single + S]: window and block, then codes from `single` on */
+    float *content, *position; /* [TILE, S], [TILE, M + 1]; their gradients too */
+    float *qu, *qv;            /* [TILE, K] */
+    float *dqu, *dqv;          /* [TILE, K] */
+    float *wide, *narrow;      /* [TILE, H V], [TILE, D] */
+    float *y;                  /* [TILE, V] */
+};
+
+/* What stands on the right of a module's products. The first five the forward pass needs, the
+ * others the backward pass. Those of K inputs or outputs are exact. */
+enum vq_side {
+    VQ_Q,         /* [D, H K] */
+    VQ_KVG,       /* [D, width - H K] */
+    VQ_RES,       /* [H V, D] */
+    VQ_CODES,     /* per head C^T [K, S] */
+    VQ_POSITIONS, /* per head R^T [K, M + 1] */
+    VQ_Q_BACK,    /* the transposes of these */
+    VQ_KVG_BACK,
+    VQ_RES_BACK, /* per head [D, V] */
+    VQ_CODES_BACK,
+    VQ_POSITIONS_BACK,
+    VQ_SIDES
+};
+/* Sets of them: of a forward pass, of a backward pass, and of one with the forward pass made
+ * again. */
+enum {
+    VQ_FORWARD = (1 << VQ_Q_BACK) - 1,
+    VQ_BACKWARD = ((1 << VQ_SIDES) - 1) & ~(1 << VQ_Q | 1 << VQ_KVG | 1 << VQ_RES),
+    VQ_AGAIN = ((1 << VQ_SIDES) - 1) & ~(1 << VQ_RES)
 };
 
 struct vq_grad {
@@ -98,10 +131,14 @@ struct vq_grad {
     float *dropped_R;             /* [M + 1, H K] before it is dealt out to heads */
     float *positions;             /* [U, D] with pe_abs */
     float *x;                     /* [modules + 1, R, D] what enters each module, and the head */
-    float *h, *dh;                /* [R, D] */
+    float *side[VQ_SIDES];        /* of the module at hand, packed: see vq_side */
+    float *values, *values_back;  /* its values, packed: see vq_values */
+    float *means, *means_back;    /* and its means: see vq_means */
+    struct vq_outer *outer;       /* [2 + H] gradients of the module's weights: Wq, Wkvg, then Wres
+                                     of each head; packed by whoever makes them, see vq_run */
+    float *h;                     /* [R, D] what the output matrix sees */
     float *dx;                    /* [R, D] */
-    float *branch;                /* [R, D] a module's result, or its gradient */
-    float *y;                     /* [R, H V] gated results; their gradients */
+    float *branch;                /* [R, D] dx under dropout; the head's gradient before its norm */
     float *dvalue;                /* [rows H, U, V] */
     float *dkey;                  /* [rows H, U, K] */
     float *partial;               /* sums of tasks: see vq_partial_floats */
@@ -159,6 +196,23 @@ static inline size_t vq_g_at(const struct vq_sizes *n, size_t h)
     return 2 * n->H * n->K + (n->H + h) * n->V;
 }
 
+/* Places of one sequence and head, and the update's own first one. */
+static inline size_t vq_place(const struct vq_sizes *n, size_t bh)
+{
+    return bh * (n->F + n->U);
+}
+static inline size_t vq_own_place(const struct vq_sizes *n, size_t bh)
+{
+    return vq_place(n, bh) + n->F;
+}
+
+/* Where a run of `length` tokens begins in the sums of g->outer: words, of two tokens at most, do
+ * not reach across. Runs are sequences and, for Wres, blocks. */
+static inline size_t vq_run(size_t run, size_t length)
+{
+    return run * (length + length % 2);
+}
+
 /* Filled places of the window that the update began with. */
 static inline size_t vq_filled(const struct vq_grad *g)
 {
@@ -170,7 +224,7 @@ static inline size_t vq_filled(const struct vq_grad *g)
 static inline size_t vq_first_key(const struct vq_grad *g, size_t p)
 {
     size_t empty = g->n.M - vq_filled(g), own = p * g->n.L;
-    return own > empty ? own : empty;
+    return g->n.F - g->n.M + (own > empty ? own : empty);
 }
 
 /* The dropout row of the update at hand. */
@@ -198,64 +252,112 @@ void vq_embed(struct vq_grad *g);
 void vq_embed_grad(struct vq_grad *g);
 double vq_head(struct vq_grad *g);
 
+/* sides.c: packs the sides of a module that are in the set (a bit for each), on all threads. */
+void vq_pack_sides(struct vq_grad *g, size_t module, unsigned set);
+struct vq_packed vq_side(const struct vq_grad *g, enum vq_side side, size_t head);
+void vq_side_shape(const struct vq_sizes *n, enum vq_side side, size_t *heads, size_t *K,
+                   size_t *N);
+/* Values of a sequence and head [F + U, V], and means before a block [S, V], to be mixed by
+ * weights; _back: their transposes, for the gradients of weights. */
+struct vq_packed vq_values(const struct vq_grad *g, size_t bh);
+struct vq_packed vq_values_back(const struct vq_grad *g, size_t bh);
+struct vq_packed vq_means(const struct vq_grad *g, size_t bh, size_t p);
+struct vq_packed vq_means_back(const struct vq_grad *g, size_t bh, size_t p);
+
+/* Some tokens of one sequence, i0 <= i < i1, rows r0.. of the arrays. */
+struct vq_tokens {
+    size_t b, i0, i1, r0, rows;
+};
+struct vq_tokens vq_tokens(const struct vq_grad *g, size_t tile);
+
 /* module.c. Forward adds the summed commitment loss of the pass to *commit. */
 void vq_module_forward(struct vq_grad *g, size_t module, double *commit);
-void vq_module_grad(struct vq_grad *g, size_t module);
+/* Everything up to attention, once more if `commit` is NULL. */
+void vq_before_attention(struct vq_grad *g, size_t module, double *commit);
+/* From gated results in space->wide to what enters the next module. */
+void vq_after_attention(const struct vq_grad *g, size_t module, const struct vq_tokens *s,
+                        struct vq_tile_space *space);
+/* LayerDrop of this module for each sequence of the pass; rows under it and under dropout. */
+bool vq_drops(const struct vq_grad *g);
+void vq_draw_factors(struct vq_grad *g, size_t module);
+void vq_drop_result(const struct vq_grad *g, size_t module, size_t r, float *dst, const float *src);
 /* Writes window and aggregate after the update into the state. */
 void vq_module_commit(struct vq_grad *g, size_t module);
+
+/* module_grad.c */
+void vq_module_grad(struct vq_grad *g, size_t module);
 
 /* aggregate.c: means and counts before each block; gradients of means back to values. */
 void vq_aggregate(struct vq_grad *g, size_t module);
 void vq_aggregate_grad(struct vq_grad *g, size_t module);
 
-/* Some queries of one block, sequence and head. */
+/* Some queries of one block, sequence and head. A tile's places begin where a panel does; the first
+ * `skip` of them no query sees. */
 struct vq_tile_at {
     size_t b, h, bh, p;
     size_t i0, i1; /* positions within the update */
-    size_t first;  /* the first place that any of them sees */
-    size_t keys;   /* places from there to the last query's own */
-    bool agg;      /* the aggregate before the block is not empty */
+    size_t first;  /* the first place */
+    size_t skip;
+    size_t keys; /* places from the first to the last query's own */
+    bool agg;    /* the aggregate before the block is not empty */
 };
 
-/* attend.c: results into kept->o and, gated, into y, for all blocks. */
+/* attend.c: results into kept->o, and what enters the next module. */
 void vq_attend(struct vq_grad *g, size_t module);
 /* Its parts for one tile: queries with both biases, and weights, into space; results into
  * kept->o. */
-struct vq_tile_at vq_tile(const struct vq_grad *g, size_t task, size_t tile);
+struct vq_tile_at vq_tile(const struct vq_grad *g, size_t bh, size_t p, size_t tile);
 void vq_weigh(const struct vq_grad *g, size_t module, const struct vq_tile_at *t,
               struct vq_tile_space *space);
 void vq_mix(const struct vq_grad *g, size_t module, const struct vq_tile_at *t,
             const struct vq_tile_space *space);
 /* Places of the tile that an earlier update has made: their keys are rows of the codebook as it was
- * then, which the state holds (vq_old_keys), not of the present one. They are the first ones. */
+ * then, which the state holds (vq_old_keys), not of the present one. They come first, from `skip`
+ * on. */
 static inline size_t vq_old(const struct vq_grad *g, const struct vq_tile_at *t)
 {
-    return t->first < g->n.M ? g->n.M - t->first : 0;
+    size_t seen = t->first + t->skip;
+    return seen < g->n.F ? g->n.F - seen : 0;
 }
 static inline const float *vq_old_keys(const struct vq_grad *g, size_t module,
                                        const struct vq_tile_at *t)
 {
     size_t bh = module * g->n.B * g->n.H + g->first * g->n.H + t->bh;
-    return g->u->state->key + (bh * g->n.M + t->first) * g->n.K;
+    size_t place = t->first + t->skip - (g->n.F - g->n.M);
+    return g->u->state->key + (bh * g->n.M + place) * g->n.K;
 }
-/* Columns of a query's row of weights: its own key, and the first with a position term. */
+/* Columns of a query's row of weights: its own key, the first with a position term, and the first
+ * that it sees at all. */
 struct vq_reach {
-    size_t own, near;
+    size_t own, near, seen;
 };
 struct vq_reach vq_reach(const struct vq_grad *g, const struct vq_tile_at *t, size_t i);
+/* The first of its columns whose key is a row of the present codebook. */
+static inline size_t vq_first_code(const struct vq_grad *g, const struct vq_tile_at *t,
+                                   const struct vq_reach *at)
+{
+    size_t old = t->skip + vq_old(g, t);
+    return at->seen > old ? at->seen : old;
+}
 
-/* attend_grad.c. In: y holds the gradient of the gated results and, unless they are to be made
- * again, kept->o the results. Out: kept->o holds the gated results, proj the gradients of q and g
- * as projected, dkey and dvalue those of single keys and values, the slots of kept->mean those of
- * the means before each block. */
-void vq_attend_grad(struct vq_grad *g, size_t module);
+/* attend_grad.c. In: the gradient of the module's result, [R, D], in dbranch and, unless they are
+ * to be made again, the results in kept->o. Out: proj holds the gradients of q and g as
+ * projected, dkey and dvalue those of single keys and values, the slots of kept->mean those of the
+ * means before each block; gated results and dbranch are packed for the gradient of Wres. */
+void vq_attend_grad(struct vq_grad *g, size_t module, const float *dbranch);
 
 /* dst[j] += scale * (sum of partial over `outer` times `inner` blocks that lie so far apart), for
- * j < n, in that order. */
-struct vq_partials {
+ * j < n, in that order, for each of some sums. */
+struct vq_sum {
+    float *dst;
+    size_t n;
+    float scale;
+    const float *partial;
+};
+struct vq_blocks {
     size_t outer, outer_step, inner, inner_step;
 };
-void vq_add_partials(const struct vq_grad *g, float *dst, size_t n, float scale,
-                     const float *partial, const struct vq_partials *blocks);
+void vq_add_partials(const struct vq_grad *g, const struct vq_sum *sums, size_t n,
+                     const struct vq_blocks *blocks);
 
 #endif

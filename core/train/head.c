@@ -166,17 +166,19 @@ static void out_norm_grad_task(void *ud, size_t task, int worker)
     memset(sums, 0, 2 * D * sizeof(float));
     for (size_t r = task * VQ_ROWS; r < row_end(g->r, task); r++) {
         memset(g->dx + r * D, 0, D * sizeof(float));
-        g->gvec->rms_norm(g->dx + r * D, g->dh + r * D, x + r * D, D, vq_p(g, g->at.out_ln_g), sums,
-                          sums + D);
+        g->gvec->rms_norm(g->dx + r * D, g->branch + r * D, x + r * D, D, vq_p(g, g->at.out_ln_g),
+                          sums, sums + D);
     }
 }
 
 static void out_norm_grad(struct vq_grad *g)
 {
-    const struct vq_partials blocks = {1, 0, row_tasks(g->r), 2 * g->n.D};
+    size_t D = g->n.D;
+    const struct vq_blocks blocks = {1, 0, row_tasks(g->r), 2 * D};
+    const struct vq_sum sums[] = {{vq_d(g, g->at.out_ln_g), D, 1.0f, g->partial},
+                                  {vq_d(g, g->at.out_ln_b), D, 1.0f, g->partial + D}};
     vq_pool_run(g->pool, row_tasks(g->r), out_norm_grad_task, g);
-    vq_add_partials(g, vq_d(g, g->at.out_ln_g), g->n.D, 1.0f, g->partial, &blocks);
-    vq_add_partials(g, vq_d(g, g->at.out_ln_b), g->n.D, 1.0f, g->partial + g->n.D, &blocks);
+    vq_add_partials(g, sums, 2, &blocks);
 }
 
 double vq_head(struct vq_grad *g)
@@ -195,7 +197,7 @@ double vq_head(struct vq_grad *g)
         vq_matmul(&g->product, g->pool, c.rows, N, D, vq_mat(c.h, D), w, g->logits, N, false);
         vq_pool_run(g->pool, row_tasks(c.rows), loss_task, &c);
         if (g->u->grads)
-            chunk_grad(&c, (preln ? g->dh : g->dx) + r0 * D);
+            chunk_grad(&c, (preln ? g->branch : g->dx) + r0 * D);
     }
     for (size_t r = 0; r < g->r; r++)
         loss += g->partial_sum[r];

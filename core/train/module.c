@@ -1,98 +1,49 @@
 /*
- * A module around its attention: norm, projections, activations and nearest codes before it,
- * projection and residual stream behind it; forward and backward. In the backward pass gradients
- * take the places of what they are gradients of: proj ends up as the gradient of the projections.
+ * A module forward, but for its attention: norm, projections, activations and nearest codes before
+ * it, projection and residual stream behind it, a tile of tokens at a time; and what it leaves in
+ * the state.
  */
 #include <math.h>
 #include <string.h>
 
 #include "core/train/grad_private.h"
 
-#define STRIP     256 /* columns of one task that adds partial sums */
-#define KEY_STRIP 16  /* and of one that sums keys by code */
-
 struct job {
     struct vq_grad *g;
     struct vq_kept *k;
     size_t module;
     bool forward; /* not made again for the backward pass */
-    size_t tiles; /* of a sequence */
 };
 
 static struct job job_of(struct vq_grad *g, size_t module, bool forward)
 {
-    return (struct job){g, vq_kept_of(g, module), module, forward,
-                        (g->n.U + VQ_QUERIES - 1) / VQ_QUERIES};
+    return (struct job){g, vq_kept_of(g, module), module, forward};
 }
 
-static size_t row_tasks(const struct vq_grad *g)
+struct vq_tokens vq_tokens(const struct vq_grad *g, size_t tile)
 {
-    return (g->r + VQ_ROWS - 1) / VQ_ROWS;
+    const struct vq_sizes *n = &g->n;
+    struct vq_tokens s = {.b = tile / n->tiles, .i0 = tile % n->tiles * VQ_TILE};
+    s.i1 = s.i0 + VQ_TILE < n->U ? s.i0 + VQ_TILE : n->U;
+    s.r0 = s.b * n->U + s.i0;
+    s.rows = s.i1 - s.i0;
+    return s;
 }
 
-static size_t row_end(const struct vq_grad *g, size_t task)
+/* proj = norm(x) [Wq | Wkvg]. */
+static void project(const struct job *j, const struct vq_tokens *s, struct vq_tile_space *space)
 {
-    return (task + 1) * VQ_ROWS < g->r ? (task + 1) * VQ_ROWS : g->r;
-}
-
-/* Sums of partial blocks. */
-struct sum {
-    float *dst;
-    size_t n;
-    float scale;
-    const float *partial;
-    const struct vq_partials *blocks;
-};
-
-static void sum_task(void *ud, size_t task, int worker)
-{
-    (void)worker;
-    const struct sum *s = ud;
-    size_t c0 = task * STRIP, c1 = c0 + STRIP < s->n ? c0 + STRIP : s->n;
-    float sum[STRIP] = {0};
-    for (size_t o = 0; o < s->blocks->outer; o++) {
-        for (size_t i = 0; i < s->blocks->inner; i++) {
-            const float *p =
-                s->partial + o * s->blocks->outer_step + i * s->blocks->inner_step + c0;
-            for (size_t c = 0; c < c1 - c0; c++)
-                sum[c] += p[c];
-        }
-    }
-    for (size_t c = c0; c < c1; c++)
-        s->dst[c] += s->scale * sum[c - c0];
-}
-
-void vq_add_partials(const struct vq_grad *g, float *dst, size_t n, float scale,
-                     const float *partial, const struct vq_partials *blocks)
-{
-    struct sum s = {dst, n, scale, partial, blocks};
-    vq_pool_run(g->pool, (n + STRIP - 1) / STRIP, sum_task, &s);
-}
-
-static void norm_task(void *ud, size_t task, int worker)
-{
-    (void)worker;
-    const struct job *j = ud;
     const struct vq_grad *g = j->g;
-    const struct vq_module_at *at = &g->at.module[j->module];
-    const float *x = vq_entering(g, j->module);
-    for (size_t r = task * VQ_ROWS; r < row_end(g, task); r++)
-        g->vec->rms_norm(g->h + r * g->n.D, x + r * g->n.D, g->n.D, vq_p(g, at->ln_g),
-                         vq_p(g, at->ln_b), 1.0f);
-}
-
-/* proj = h [Wq | Wkvg]. */
-static void project(const struct job *j)
-{
-    struct vq_grad *g = j->g;
     const struct vq_sizes *n = &g->n;
     const struct vq_module_at *at = &g->at.module[j->module];
-    size_t hk = n->H * n->K, rest = n->width - hk;
-    struct vq_matrix h = vq_mat(g->h, n->D);
-    vq_matmul(&g->product, g->pool, g->r, hk, n->D, h, vq_mat(vq_p(g, at->q), hk), j->k->proj,
-              n->width, false);
-    vq_matmul(&g->product, g->pool, g->r, rest, n->D, h, vq_mat(vq_p(g, at->kvg), rest),
-              j->k->proj + hk, n->width, false);
+    const struct vq_packed q = vq_side(g, VQ_Q, 0), kvg = vq_side(g, VQ_KVG, 0);
+    const float *x = vq_entering(g, j->module) + s->r0 * n->D;
+    float *proj = j->k->proj + s->r0 * n->width;
+    for (size_t i = 0; i < s->rows; i++)
+        g->vec->rms_norm(space->narrow + i * n->D, x + i * n->D, n->D, vq_p(g, at->ln_g),
+                         vq_p(g, at->ln_b), 1.0f);
+    vq_matmul_packed(&q, s->rows, space->narrow, n->D, proj, n->width, false);
+    vq_matmul_packed(&kvg, s->rows, space->narrow, n->D, proj + q.N, n->width, false);
 }
 
 /* x[n] = x / rms(x) * scale; returns 1 / rms. */
@@ -103,80 +54,103 @@ static float unit_norm(const struct vq_vec *vec, float *x, size_t n, float scale
     return inverse;
 }
 
+/* Values of one head, some places of them, as a right side. */
+static void pack_values(const struct job *j, size_t bh, size_t place, size_t places)
+{
+    const struct vq_sizes *n = &j->g->n;
+    const struct vq_packed values = vq_values(j->g, bh);
+    const struct vq_packed part = vq_packed_part(&values, place, places, 0, n->V);
+    vq_matmul_pack(&part, vq_mat(j->k->value + (vq_place(n, bh) + place) * n->V, n->V));
+}
+
 /* Window codes and values of the state ahead of the update's own. */
 static void lay_window(const struct job *j, size_t bh)
 {
     const struct vq_grad *g = j->g;
     const struct vq_sizes *n = &g->n;
     const struct vq_train_state *s = g->u->state;
-    size_t from = (j->module * n->B * n->H + g->first * n->H + bh) * n->M, to = bh * (n->M + n->U);
-    memcpy(j->k->code + to, s->code + from, n->M * sizeof(*s->code));
-    memcpy(j->k->value + to * n->V, s->value + from * n->V, n->M * n->V * sizeof(float));
-}
-
-struct span {
-    size_t bh, b, h, i0, i1;
-};
-
-static struct span span_of(const struct job *j, size_t task)
-{
-    const struct vq_sizes *n = &j->g->n;
-    size_t bh = task / j->tiles, i0 = task % j->tiles * VQ_QUERIES;
-    size_t i1 = i0 + VQ_QUERIES < n->U ? i0 + VQ_QUERIES : n->U;
-    return (struct span){bh, bh / n->H, bh % n->H, i0, i1};
+    size_t from = (j->module * n->B * n->H + g->first * n->H + bh) * n->M;
+    size_t to = vq_place(n, bh), empty = n->F - n->M;
+    memset(j->k->code + to, 0, empty * sizeof(*s->code));
+    memset(j->k->value + to * n->V, 0, empty * n->V * sizeof(float));
+    memcpy(j->k->code + to + empty, s->code + from, n->M * sizeof(*s->code));
+    memcpy(j->k->value + (to + empty) * n->V, s->value + from * n->V, n->M * n->V * sizeof(float));
+    pack_values(j, bh, 0, n->F);
 }
 
 /* Norms and values of one head's rows. */
-static void activate(const struct job *j, const struct span *s)
+static void activate(const struct job *j, const struct vq_tokens *s, size_t h)
 {
     const struct vq_grad *g = j->g;
     const struct vq_sizes *n = &g->n;
-    for (size_t i = s->i0; i < s->i1; i++) {
-        size_t r = s->b * n->U + i;
+    size_t bh = s->b * n->H + h;
+    float *value = j->k->value + (vq_own_place(n, bh) + s->i0) * n->V;
+    for (size_t r = s->r0; r < s->r0 + s->rows; r++, value += n->V) {
         float *row = j->k->proj + r * n->width, *inverse = j->k->inverse + r * 2 * n->H;
-        inverse[s->h] = unit_norm(g->vec, row + vq_q_at(n, s->h), n->K, g->key_scale);
-        inverse[n->H + s->h] = unit_norm(g->vec, row + vq_k_at(n, s->h), n->K, g->key_scale);
-        g->vec->silu(j->k->value + (s->bh * (n->M + n->U) + n->M + i) * n->V,
-                     row + vq_v_at(n, s->h), n->V);
+        inverse[h] = unit_norm(g->vec, row + vq_q_at(n, h), n->K, g->key_scale);
+        inverse[n->H + h] = unit_norm(g->vec, row + vq_k_at(n, h), n->K, g->key_scale);
+        g->vec->silu(value, row + vq_v_at(n, h), n->V);
     }
+    pack_values(j, bh, n->F + s->i0, s->rows);
 }
 
 /* Sum over counted rows of |k - k^|^2; diff: K floats of scratch. */
-static double commitment(const struct job *j, const struct span *s, const int32_t *code,
-                         float *diff)
+static double commitment(const struct job *j, const struct vq_tokens *s, size_t h,
+                         const int32_t *code, float *diff)
 {
     const struct vq_grad *g = j->g;
     const struct vq_sizes *n = &g->n;
     double sum = 0.0;
-    for (size_t i = s->i0; i < s->i1; i++) {
-        size_t r = s->b * n->U + i, z = (size_t)code[i - s->i0];
-        memcpy(diff, j->k->proj + r * n->width + vq_k_at(n, s->h), n->K * sizeof(float));
-        g->vec->axpy(diff, -1.0f, g->prepared[j->module].C + (s->h * n->S + z) * n->K, n->K);
+    for (size_t i = 0; i < s->rows; i++) {
+        size_t r = s->r0 + i, z = (size_t)code[i];
+        memcpy(diff, j->k->proj + r * n->width + vq_k_at(n, h), n->K * sizeof(float));
+        g->vec->axpy(diff, -1.0f, g->prepared[j->module].C + (h * n->S + z) * n->K, n->K);
         sum += (double)(g->mask[r] * g->vec->dot(diff, diff, n->K));
     }
     return sum;
 }
 
-static void quantise_task(void *ud, size_t task, int worker)
+/* Nearest codes of one head's rows; returns their part of the commitment loss. */
+static double quantise(const struct job *j, const struct vq_tokens *s, size_t h,
+                       struct vq_tile_space *space)
 {
-    const struct job *j = ud;
     const struct vq_grad *g = j->g;
     const struct vq_sizes *n = &g->n;
-    const struct vq_prepared *w = &g->prepared[j->module];
-    struct span s = span_of(j, task);
-    int32_t *code = j->k->code + s.bh * (n->M + n->U) + n->M + s.i0;
-    float *dots = g->tile[worker].content;
-    if (s.i0 == 0)
-        lay_window(j, s.bh);
-    activate(j, &s);
-    vq_matmul_serial(
-        &g->exact, s.i1 - s.i0, n->S, n->K,
-        vq_mat(j->k->proj + (s.b * n->U + s.i0) * n->width + vq_k_at(n, s.h), n->width),
-        vq_mat_t(w->C + s.h * n->S * n->K, n->K), dots, n->S, false);
-    for (size_t i = 0; i < s.i1 - s.i0; i++)
-        code[i] = (int32_t)g->vec->nearest(dots + i * n->S, w->norm2 + s.h * n->S, n->S);
-    if (j->forward)
-        g->partial_sum[task] = commitment(j, &s, code, g->tile[worker].dqu);
+    const struct vq_packed codes = vq_side(g, VQ_CODES, h);
+    int32_t *code = j->k->code + vq_own_place(n, s->b * n->H + h) + s->i0;
+    const float *k = j->k->proj + s->r0 * n->width + vq_k_at(n, h);
+    vq_matmul_packed(&codes, s->rows, k, n->width, space->content, n->S, false);
+    for (size_t i = 0; i < s->rows; i++)
+        code[i] = (int32_t)g->vec->nearest(space->content + i * n->S,
+                                           g->prepared[j->module].norm2 + h * n->S, n->S);
+    return j->forward ? commitment(j, s, h, code, space->dqu) : 0.0;
+}
+
+static void before_task(void *ud, size_t task, int worker)
+{
+    const struct job *j = ud;
+    struct vq_grad *g = j->g;
+    struct vq_tokens s = vq_tokens(g, task);
+    struct vq_tile_space *space = &g->tile[worker];
+    double commit = 0.0;
+    project(j, &s, space);
+    for (size_t h = 0; h < g->n.H; h++) {
+        if (s.i0 == 0)
+            lay_window(j, s.b * g->n.H + h);
+        activate(j, &s, h);
+        commit += quantise(j, &s, h, space);
+    }
+    g->partial_sum[task] = commit;
+}
+
+void vq_before_attention(struct vq_grad *g, size_t module, double *commit)
+{
+    struct job j = job_of(g, module, commit != NULL);
+    size_t tasks = g->b * g->n.tiles;
+    vq_pool_run(g->pool, tasks, before_task, &j);
+    for (size_t i = 0; commit && i < tasks; i++)
+        *commit += g->partial_sum[i];
+    vq_aggregate(g, module);
 }
 
 /* Key errors of one block and head, as the authors group them. */
@@ -190,30 +164,16 @@ static void metrics_task(void *ud, size_t task, int worker)
     g->metrics[task] = (struct vq_metrics){0};
     vq_metrics_keys(&g->metrics[task],
                     j->k->proj + (bh / n->H * n->U + p * n->L) * n->width + vq_k_at(n, h), n->width,
-                    j->k->code + bh * (n->M + n->U) + n->M + p * n->L, n->L,
+                    j->k->code + vq_own_place(n, bh) + p * n->L, n->L,
                     g->prepared[j->module].C + h * n->S * n->K, n->K, NULL);
 }
 
-/* Everything up to attention. */
-static void before_attention(struct job *j, double *commit)
-{
-    struct vq_grad *g = j->g;
-    size_t tasks = g->b * g->n.H * j->tiles;
-    vq_pool_run(g->pool, row_tasks(g), norm_task, j);
-    project(j);
-    vq_pool_run(g->pool, tasks, quantise_task, j);
-    for (size_t i = 0; j->forward && i < tasks; i++)
-        *commit += g->partial_sum[i];
-    vq_aggregate(g, j->module);
-}
-
-static bool drops(const struct vq_grad *g)
+bool vq_drops(const struct vq_grad *g)
 {
     return vq_rate(g, g->config.p_dropres) > 0.0 || vq_rate(g, g->config.p_droplyr) > 0.0;
 }
 
-/* LayerDrop of this module for each sequence of the pass. */
-static void draw_factors(struct vq_grad *g, size_t module)
+void vq_draw_factors(struct vq_grad *g, size_t module)
 {
     for (size_t b = 0; b < g->b; b++) {
         struct vq_drop d = vq_drop_of(g, VQ_DROP_LYR, module, g->first + b, 0);
@@ -221,9 +181,7 @@ static void draw_factors(struct vq_grad *g, size_t module)
     }
 }
 
-/* dst = src under the masks of row r. */
-static void drop_result(const struct vq_grad *g, size_t module, size_t r, float *dst,
-                        const float *src)
+void vq_drop_result(const struct vq_grad *g, size_t module, size_t r, float *dst, const float *src)
 {
     size_t b = r / g->n.U, i = r % g->n.U;
     uint64_t at = (uint64_t)g->u->state->position + i;
@@ -232,152 +190,31 @@ static void drop_result(const struct vq_grad *g, size_t module, size_t r, float 
     g->vec->scale(dst, g->factor[b], g->n.D);
 }
 
-static void residual_task(void *ud, size_t task, int worker)
+void vq_after_attention(const struct vq_grad *g, size_t module, const struct vq_tokens *s,
+                        struct vq_tile_space *space)
 {
-    (void)worker;
-    const struct job *j = ud;
-    const struct vq_grad *g = j->g;
-    size_t D = g->n.D;
-    const float *x = vq_entering(g, j->module);
-    float *to = vq_entering(g, j->module + 1);
-    for (size_t r = task * VQ_ROWS; r < row_end(g, task); r++) {
-        float *branch = g->branch + r * D;
-        if (drops(g))
-            drop_result(g, j->module, r, branch, branch);
-        memcpy(to + r * D, x + r * D, D * sizeof(float));
-        g->vec->add(to + r * D, branch, D);
+    size_t D = g->n.D, hv = g->n.H * g->n.V;
+    const struct vq_packed res = vq_side(g, VQ_RES, 0);
+    const float *x = vq_entering(g, module) + s->r0 * D;
+    float *to = vq_entering(g, module + 1) + s->r0 * D, *branch = space->narrow;
+    vq_matmul_packed(&res, s->rows, space->wide, hv, branch, D, false);
+    for (size_t i = 0; i < s->rows; i++) {
+        if (vq_drops(g))
+            vq_drop_result(g, module, s->r0 + i, branch + i * D, branch + i * D);
+        memcpy(to + i * D, x + i * D, D * sizeof(float));
+        g->vec->add(to + i * D, branch + i * D, D);
     }
 }
 
 void vq_module_forward(struct vq_grad *g, size_t module, double *commit)
 {
-    const struct vq_sizes *n = &g->n;
     struct job j = job_of(g, module, true);
-    size_t hv = n->H * n->V;
-    before_attention(&j, commit);
+    vq_pack_sides(g, module, VQ_FORWARD);
+    vq_before_attention(g, module, commit);
     if (g->u->metrics)
-        vq_pool_run(g->pool, g->b * n->H * n->P, metrics_task, &j);
+        vq_pool_run(g->pool, g->b * g->n.H * g->n.P, metrics_task, &j);
+    vq_draw_factors(g, module);
     vq_attend(g, module);
-    vq_matmul(&g->product, g->pool, g->r, n->D, hv, vq_mat(g->y, hv),
-              vq_mat(vq_p(g, g->at.module[module].res), n->D), g->branch, n->D, false);
-    draw_factors(g, module);
-    vq_pool_run(g->pool, row_tasks(g), residual_task, &j);
-}
-
-static void drop_grad_task(void *ud, size_t task, int worker)
-{
-    (void)worker;
-    const struct job *j = ud;
-    const struct vq_grad *g = j->g;
-    for (size_t r = task * VQ_ROWS; r < row_end(g, task); r++)
-        drop_result(g, j->module, r, g->branch + r * g->n.D, g->dx + r * g->n.D);
-}
-
-/* Counted keys of one head summed by code, some columns of them. */
-static void code_sum_task(void *ud, size_t task, int worker)
-{
-    (void)worker;
-    const struct job *j = ud;
-    const struct vq_grad *g = j->g;
-    const struct vq_sizes *n = &g->n;
-    size_t strips = (n->K + KEY_STRIP - 1) / KEY_STRIP, h = task / strips;
-    size_t c0 = task % strips * KEY_STRIP, cols = c0 + KEY_STRIP < n->K ? KEY_STRIP : n->K - c0;
-    float *sum = g->prepared[j->module].sum + h * n->S * n->K + c0;
-    float *count = g->prepared[j->module].count + h * n->S;
-    for (size_t r = 0; r < g->r; r++) {
-        size_t b = r / n->U, i = r % n->U;
-        size_t z = (size_t)j->k->code[(b * n->H + h) * (n->M + n->U) + n->M + i];
-        const float *k = j->k->proj + r * n->width + vq_k_at(n, h) + c0;
-        for (size_t c = 0; c < cols; c++)
-            sum[z * n->K + c] += g->mask[r] * k[c];
-        if (c0 == 0)
-            count[z] += g->mask[r];
-    }
-}
-
-/* Gradients of one head's keys, commitment included, and values, as projected. */
-static void key_value_task(void *ud, size_t task, int worker)
-{
-    const struct job *j = ud;
-    const struct vq_grad *g = j->g;
-    const struct vq_sizes *n = &g->n;
-    struct span s = span_of(j, task);
-    float *dk = g->tile[worker].dqu;
-    float pull = (float)(2.0 * g->config.c_beta / (double)(n->B * n->U));
-    for (size_t i = s.i0; i < s.i1; i++) {
-        size_t r = s.b * n->U + i, z = (size_t)j->k->code[s.bh * (n->M + n->U) + n->M + i];
-        float *row = j->k->proj + r * n->width, *k = row + vq_k_at(n, s.h);
-        float *v = row + vq_v_at(n, s.h), w = pull * g->mask[r];
-        const float *c = g->prepared[j->module].C + (s.h * n->S + z) * n->K;
-        const float *through = g->dkey + (s.bh * n->U + i) * n->K;
-        memcpy(dk, through, n->K * sizeof(float));
-        g->vec->axpy(dk, w, k, n->K);
-        g->vec->axpy(dk, -w, c, n->K);
-        g->gvec->unit_norm(k, dk, k, n->K, g->key_scale, j->k->inverse[r * 2 * n->H + n->H + s.h]);
-        g->gvec->silu(v, g->dvalue + (s.bh * n->U + i) * n->V, v, n->V);
-    }
-}
-
-/* dW += h^T dproj and dh = dproj W^T, for Wq and Wkvg. */
-static void project_grad(const struct job *j)
-{
-    struct vq_grad *g = j->g;
-    const struct vq_sizes *n = &g->n;
-    const struct vq_module_at *at = &g->at.module[j->module];
-    size_t hk = n->H * n->K, rest = n->width - hk;
-    struct vq_matrix ht = vq_mat_t(g->h, n->D);
-    struct vq_matrix dq = vq_mat(j->k->proj, n->width), dkvg = vq_mat(j->k->proj + hk, n->width);
-    vq_matmul(&g->product, g->pool, n->D, hk, g->r, ht, dq, vq_d(g, at->q), hk, true);
-    vq_matmul(&g->product, g->pool, n->D, rest, g->r, ht, dkvg, vq_d(g, at->kvg), rest, true);
-    vq_matmul(&g->product, g->pool, g->r, n->D, hk, dq, vq_mat_t(vq_p(g, at->q), hk), g->dh, n->D,
-              false);
-    vq_matmul(&g->product, g->pool, g->r, n->D, rest, dkvg, vq_mat_t(vq_p(g, at->kvg), rest), g->dh,
-              n->D, true);
-}
-
-static void norm_grad_task(void *ud, size_t task, int worker)
-{
-    (void)worker;
-    const struct job *j = ud;
-    const struct vq_grad *g = j->g;
-    size_t D = g->n.D;
-    const float *gain = vq_p(g, g->at.module[j->module].ln_g), *x = vq_entering(g, j->module);
-    float *sums = g->partial + task * 2 * D;
-    memset(sums, 0, 2 * D * sizeof(float));
-    for (size_t r = task * VQ_ROWS; r < row_end(g, task); r++)
-        g->gvec->rms_norm(g->dx + r * D, g->dh + r * D, x + r * D, D, gain, sums, sums + D);
-}
-
-void vq_module_grad(struct vq_grad *g, size_t module)
-{
-    const struct vq_sizes *n = &g->n;
-    struct job j = job_of(g, module, false);
-    const struct vq_module_at *at = &g->at.module[module];
-    size_t hv = n->H * n->V, strips = (n->K + KEY_STRIP - 1) / KEY_STRIP;
-    const float *dbranch = g->dx;
-    if (n->kept == 1)
-        before_attention(&j, NULL);
-    else
-        vq_pool_run(g->pool, row_tasks(g), norm_task, &j);
-    if (drops(g)) {
-        draw_factors(g, module);
-        vq_pool_run(g->pool, row_tasks(g), drop_grad_task, &j);
-        dbranch = g->branch;
-    }
-    vq_matmul(&g->product, g->pool, g->r, hv, n->D, vq_mat(dbranch, n->D),
-              vq_mat_t(vq_p(g, at->res), n->D), g->y, hv, false);
-    vq_attend_grad(g, module);
-    vq_aggregate_grad(g, module);
-    vq_module_commit(g, module);
-    vq_matmul(&g->product, g->pool, hv, n->D, g->r, vq_mat_t(j.k->o, hv), vq_mat(dbranch, n->D),
-              vq_d(g, at->res), n->D, true);
-    vq_pool_run(g->pool, n->H * strips, code_sum_task, &j);
-    vq_pool_run(g->pool, g->b * n->H * j.tiles, key_value_task, &j);
-    project_grad(&j);
-    vq_pool_run(g->pool, row_tasks(g), norm_grad_task, &j);
-    const struct vq_partials blocks = {1, 0, row_tasks(g), 2 * n->D};
-    vq_add_partials(g, vq_d(g, at->ln_g), n->D, 1.0f, g->partial, &blocks);
-    vq_add_partials(g, vq_d(g, at->ln_b), n->D, 1.0f, g->partial + n->D, &blocks);
 }
 
 /* Keys of the window: those that stay move up, the update's own are rows of the codebook. */
@@ -398,7 +235,8 @@ static void commit_task(void *ud, size_t bh, int worker)
     const struct vq_grad *g = j->g;
     const struct vq_sizes *n = &g->n;
     struct vq_train_state *s = g->u->state;
-    size_t to = j->module * n->B * n->H + g->first * n->H + bh, from = bh * (n->M + n->U) + n->U;
+    size_t to = j->module * n->B * n->H + g->first * n->H + bh,
+           from = vq_own_place(n, bh) + n->U - n->M;
     memcpy(s->code + to * n->M, j->k->code + from, n->M * sizeof(*s->code));
     memcpy(s->value + to * n->M * n->V, j->k->value + from * n->V, n->M * n->V * sizeof(float));
     commit_keys(j, bh, s->code + to * n->M, s->key + to * n->M * n->K);

@@ -3,6 +3,7 @@
  * memory it only counts, so that the estimate cannot differ from the fact.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "core/base/mem.h"
 #include "core/model/sinusoid.h"
@@ -36,6 +37,12 @@ static float *floats(struct arena *m, size_t a, size_t b, size_t c)
     return deal(m, sizeof(float), a, b, c);
 }
 
+/* n right sides [K, N]. */
+static float *packed(struct arena *m, size_t n, size_t K, size_t N)
+{
+    return floats(m, n, vq_packed_rows(K), vq_packed_cols(N));
+}
+
 static void deal_prepared(struct arena *m, const struct vq_sizes *n, struct vq_prepared *w)
 {
     w->C = floats(m, n->H, n->S, n->K);
@@ -53,25 +60,27 @@ static void deal_kept(struct arena *m, const struct vq_sizes *n, bool agg, struc
     size_t bh = n->rows * n->H, blocks = agg ? n->P + 1 : 0;
     k->proj = floats(m, n->R, n->width, 1);
     k->inverse = floats(m, n->R, n->H, 2);
-    k->code = deal(m, sizeof(int32_t), bh, n->M + n->U, 1);
-    k->value = floats(m, bh, n->M + n->U, n->V);
+    k->code = deal(m, sizeof(int32_t), bh, n->F + n->U, 1);
+    k->value = floats(m, bh, n->F + n->U, n->V);
     k->o = floats(m, n->R, n->H, n->V);
     k->mean = floats(m, bh * blocks, n->S, n->V);
     k->count = deal(m, sizeof(int32_t), bh, blocks, n->S);
+    k->log_count = floats(m, bh, blocks, n->S);
 }
 
 static void deal_tile(struct arena *m, const struct vq_sizes *n, struct vq_tile_space *t)
 {
-    t->a = floats(m, VQ_QUERIES, n->M + n->L + n->S, 1);
-    t->ds = floats(m, VQ_QUERIES, n->M + n->L + n->S, 1);
-    t->content = floats(m, VQ_QUERIES, n->S, 1);
-    t->position = floats(m, VQ_QUERIES, n->M + 1, 1);
-    t->qu = floats(m, VQ_QUERIES, n->K, 1);
-    t->qv = floats(m, VQ_QUERIES, n->K, 1);
-    t->dqu = floats(m, VQ_QUERIES, n->K, 1);
-    t->dqv = floats(m, VQ_QUERIES, n->K, 1);
-    t->mean = floats(m, n->S, n->V, 1);
-    t->log_count = floats(m, n->S, 1, 1);
+    t->a = floats(m, VQ_TILE, n->single + n->S, 1);
+    t->ds = floats(m, VQ_TILE, n->single + n->S, 1);
+    t->content = floats(m, VQ_TILE, n->S, 1);
+    t->position = floats(m, VQ_TILE, n->M + 1, 1);
+    t->qu = floats(m, VQ_TILE, n->K, 1);
+    t->qv = floats(m, VQ_TILE, n->K, 1);
+    t->dqu = floats(m, VQ_TILE, n->K, 1);
+    t->dqv = floats(m, VQ_TILE, n->K, 1);
+    t->wide = floats(m, VQ_TILE, n->H, n->V);
+    t->narrow = floats(m, VQ_TILE, n->D, 1);
+    t->y = floats(m, VQ_TILE, n->V, 1);
 }
 
 static size_t max_size(size_t a, size_t b)
@@ -86,11 +95,52 @@ static size_t times(size_t a, size_t b)
     return vq_mul_ok(a, b, &n) ? n : SIZE_MAX;
 }
 
-/* Sums of tasks: positions and biases per head and block, and gains per VQ_ROWS rows. */
+/* Sums of tasks: positions and biases per head and block, and gains per tile or VQ_ROWS rows. */
 static size_t partial_floats(const struct vq_sizes *n)
 {
     size_t blocks = times(times(n->rows, n->H), n->P);
-    return max_size(times(blocks, times(n->M + 3, n->K)), times(n->R / VQ_ROWS + 1, 2 * n->D));
+    size_t gains = max_size(n->R / VQ_ROWS + 1, times(n->rows, n->tiles));
+    return max_size(times(blocks, times(n->M + 3, n->K)), times(gains, 2 * n->D));
+}
+
+static void deal_packed(struct arena *m, struct vq_grad *g)
+{
+    const struct vq_sizes *n = &g->n;
+    size_t bh = n->rows * n->H, heads, K, N;
+    for (int side = 0; side < VQ_SIDES; side++) {
+        vq_side_shape(n, side, &heads, &K, &N);
+        g->side[side] = packed(m, heads, K, N);
+    }
+    g->values = packed(m, bh, n->F + n->U, n->V);
+    g->values_back = packed(m, bh, n->V, n->F + n->U);
+    g->means = packed(m, g->agg ? bh * n->P : 0, n->S, n->V);
+    g->means_back = packed(m, g->agg ? bh * n->P : 0, n->V, n->S);
+}
+
+/* Left and right sides of the gradients of weights; while counting there is no table. */
+static void deal_outer(struct arena *m, struct vq_grad *g)
+{
+    const struct vq_sizes *n = &g->n;
+    const struct vq_matmul_mode *how = &g->product;
+    size_t K = vq_run(n->rows, n->U), hk = n->H * n->K, rest = n->width - hk;
+    size_t K_res = vq_run(n->rows * n->P, n->L), y_floats;
+    size_t begin = m->used;
+    float *h = floats(m, vq_packed_rows(K), vq_packed_left_cols(n->D), 1);
+    float *q = packed(m, 1, K, hk), *kvg = packed(m, 1, K, rest);
+    float *y = floats(m, n->H, vq_packed_rows(K_res), vq_packed_left_cols(n->V));
+    float *dx = packed(m, 1, K_res, n->D);
+    size_t end = m->used;
+    g->outer = deal(m, sizeof(*g->outer), n->H + 2, 1, 1);
+    if (!m->at)
+        return;
+    memset(h, 0, end - begin); /* what lies between runs stays 0 */
+    const struct vq_packed_left left = vq_packed_left_at(how, K, n->D, h);
+    g->outer[0] = (struct vq_outer){left, vq_packed_at(how, K, hk, q), NULL, hk};
+    g->outer[1] = (struct vq_outer){left, vq_packed_at(how, K, rest, kvg), NULL, rest};
+    y_floats = vq_packed_rows(K_res) * vq_packed_left_cols(n->V);
+    for (size_t i = 0; i < n->H; i++)
+        g->outer[2 + i] = (struct vq_outer){vq_packed_left_at(how, K_res, n->V, y + i * y_floats),
+                                            vq_packed_at(how, K_res, n->D, dx), NULL, n->D};
 }
 
 static void deal_shared(struct arena *m, struct vq_grad *g)
@@ -103,14 +153,12 @@ static void deal_shared(struct arena *m, struct vq_grad *g)
     g->positions = floats(m, g->config.pe_abs ? n->U : 0, n->D, 1);
     g->x = floats(m, n->modules + 1, n->R, n->D);
     g->h = floats(m, n->R, n->D, 1);
-    g->dh = floats(m, n->R, n->D, 1);
     g->dx = floats(m, n->R, n->D, 1);
     g->branch = floats(m, n->R, n->D, 1);
-    g->y = floats(m, n->R, n->H, n->V);
     g->dvalue = floats(m, bh, n->U, n->V);
     g->dkey = floats(m, bh, n->U, n->K);
     g->partial = floats(m, partial_floats(n), 1, 1);
-    g->partial_sum = deal(m, sizeof(double), n->R, n->H, 1);
+    g->partial_sum = deal(m, sizeof(double), n->R, 1, 1);
     g->logits = floats(m, n->logit_rows, n->N, 1);
     g->mask = floats(m, n->R, 1, 1);
     g->factor = floats(m, n->rows, 1, 1);
@@ -137,11 +185,20 @@ static void deal_all(struct arena *m, struct vq_grad *g)
     for (size_t i = 0; i < n->threads; i++)
         deal_tile(m, n, m->at ? &g->tile[i] : &t);
     deal_shared(m, g);
+    deal_packed(m, g);
+    deal_outer(m, g);
 }
 
 static size_t ceil_div(size_t a, size_t b)
 {
     return a / b + (a % b != 0);
+}
+
+/* At most so many places does a tile have, which begins where a panel does. */
+static size_t single_places(const struct vq_sizes *n)
+{
+    size_t before = n->M % VQ_PANEL || n->L % VQ_PANEL ? VQ_PANEL - 1 : 0;
+    return ceil_div(before + n->M + n->L, VQ_PANEL) * VQ_PANEL;
 }
 
 static void settle_sizes(struct vq_grad *g, const struct vq_config *c,
@@ -159,6 +216,9 @@ static void settle_sizes(struct vq_grad *g, const struct vq_config *c,
     n->L = (size_t)c->block_len;
     n->U = (size_t)c->update_len;
     n->P = n->U / n->L;
+    n->F = ceil_div(n->M, VQ_PANEL) * VQ_PANEL;
+    n->tiles = ceil_div(n->U, VQ_TILE);
+    n->single = single_places(n);
     n->rows = o->rows ? o->rows : ceil_div(PASS_TOKENS, n->U);
     n->rows = n->rows < n->B ? n->rows : n->B;
     n->R = times(n->rows, n->U);

@@ -198,7 +198,7 @@ static void check_gate(const struct vq_grad_vec *v, struct row *r)
     to_float(g, r->g, r->n);
     to_float(dy, r->up, r->n);
     v->gate(y, o, g, r->n);
-    v->gate_grad(dy, o, g, r->n);
+    v->gate_grad(dy, o, o, g, r->n);
     compare("gate, results", r, loss_gate, r->o, dy);
     compare("gate, gate", r, loss_gate, r->g, g);
     for (size_t i = 0; i < r->n; i++) {
@@ -269,7 +269,7 @@ static void test_extremes(void **unused)
         float g[] = {-1e4f, -100.0f, 0.0f, 100.0f, 1e4f}, o[5] = {1, 1, 1, 1, 1};
         float dy[5] = {1, 1, 1, 1, 1}, dx[5];
         v->silu(dx, dy, g, 5);
-        v->gate_grad(dy, o, g, 5);
+        v->gate_grad(dy, o, o, g, 5);
         assert_true(dx[0] == 0.0f && dx[2] == 0.5f && dx[4] == 1.0f);
         assert_true(g[0] == 0.0f && g[2] == 0.5f && g[4] == 1.0f);
         assert_true(fabsf(o[1]) < 1e-30f && o[3] == 100.0f && dy[3] == 100.0f);

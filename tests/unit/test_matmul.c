@@ -16,7 +16,7 @@
 #include "core/base/half.h"
 #include "core/base/mem.h"
 #include "core/base/rng.h"
-#include "core/kernels/matmul.h"
+#include "core/kernels/matmul_packed.h"
 
 #define GAP 3 /* floats between rows */
 
@@ -133,6 +133,98 @@ static void test_elements(void **unused)
     }
 }
 
+/* Packs b in four parts that meet at input k and column n. */
+static void pack_in_parts(const struct vq_packed *side, const struct product *p, size_t k, size_t n)
+{
+    const size_t ks[] = {0, k < p->K ? k : p->K, p->K}, ns[] = {0, n < p->N ? n : p->N, p->N};
+    for (size_t i = 0; i < 4; i++) {
+        size_t k0 = ks[i / 2], n0 = ns[i % 2];
+        struct vq_packed part =
+            vq_packed_part(side, k0, ks[i / 2 + 1] - k0, n0, ns[i % 2 + 1] - n0);
+        struct vq_matrix b = p->B;
+        b.at += p->tb ? n0 * p->ldb + k0 : k0 * p->ldb + n0;
+        vq_matmul_pack(&part, b);
+    }
+}
+
+/* Two results that differ by nothing, or, where a back-end does whole products, by little. */
+static void same(const struct vq_matmul_kernel *kernel, const struct product *p,
+                 const struct product *q)
+{
+    for (size_t i = 0; i < (p->M + 2) * p->ldc; i++)
+        if (kernel ? p->c[i] != q->c[i] : !(fabsf(p->c[i] - q->c[i]) < 1e-4f))
+            fail_msg("%zu x %zu x %zu: float %zu is %g, expected %g", p->M, p->N, p->K, i,
+                     (double)q->c[i], (double)p->c[i]);
+}
+
+/* A right side packed beforehand, in parts, gives the same bytes, whole or its later part alone. */
+static void test_packed(void **unused)
+{
+    (void)unused;
+    for (size_t m = 0; m < modes(); m++) {
+        struct vq_matmul_mode how = mode(m);
+        for (size_t i = 0; i < 8 * SHAPES; i++) {
+            const size_t *s = shapes[i / 8];
+            size_t k0 = i & 4 ? s[2] / 4 * 2 : 0, n0 = i & 4 ? s[1] / 64 * 32 : 0;
+            struct product p, q;
+            make(&p, s[0], s[1], s[2], false, i & 2);
+            make(&q, s[0], s[1], s[2], false, i & 2);
+            float *at = vq_alloc_f32(vq_packed_rows(s[2]) * vq_packed_cols(s[1]));
+            struct vq_packed side = vq_packed_at(&how, s[2], s[1], at);
+            pack_in_parts(&side, &p, 30, 32);
+            struct vq_packed part = vq_packed_part(&side, k0, s[2] - k0, n0, s[1] - n0);
+            p.A.at = p.a + k0;
+            p.B.at = p.b + (p.tb ? n0 * p.ldb + k0 : k0 * p.ldb + n0);
+            vq_matmul(&how, NULL, s[0], part.N, part.K, p.A, p.B, p.c + p.ldc, p.ldc, i & 1);
+            vq_matmul_packed(&part, s[0], p.A.at, p.lda, q.c + q.ldc, q.ldc, i & 1);
+            same(side.kernel, &p, &q);
+            free(at);
+            release(&p);
+            release(&q);
+        }
+    }
+}
+
+/* Sums of a^T b with both sides packed, in two parts that meet at an even input; several at a
+ * time. */
+static void test_outer(void **unused)
+{
+    struct vq_pool *pool;
+    (void)unused;
+    assert_int_equal(vq_pool_new(&pool, 3, &err), VQ_OK);
+    for (size_t m = 0; m < modes(); m++) {
+        struct vq_matmul_mode how = mode(m);
+        struct vq_outer list[SHAPES];
+        struct product p[SHAPES], q[SHAPES];
+        for (size_t i = 0; i < SHAPES; i++) {
+            size_t M = shapes[i][0], N = shapes[i][1], K = shapes[i][2], half = K / 4 * 2;
+            make(&p[i], M, N, K, true, false);
+            make(&q[i], M, N, K, true, false);
+            float *left = vq_alloc_f32(vq_packed_rows(K) * vq_packed_left_cols(M));
+            float *right = vq_alloc_f32(vq_packed_rows(K) * vq_packed_cols(N));
+            list[i] =
+                (struct vq_outer){vq_packed_left_at(&how, K, M, left),
+                                  vq_packed_at(&how, K, N, right), q[i].c + q[i].ldc, q[i].ldc};
+            for (size_t k = 0; k < 2; k++) {
+                size_t k0 = k ? half : 0, depth = k ? K - half : half;
+                struct vq_packed_left a = vq_packed_left_part(&list[i].left, k0, depth);
+                vq_matmul_pack_left(&a, q[i].a + k0 * q[i].lda, q[i].lda);
+            }
+            pack_in_parts(&list[i].right, &q[i], half, 32);
+            vq_matmul(&how, NULL, M, N, K, p[i].A, p[i].B, p[i].c + p[i].ldc, p[i].ldc, true);
+        }
+        vq_matmul_outer(pool, list, SHAPES);
+        for (size_t i = 0; i < SHAPES; i++) {
+            same(list[i].left.kernel, &p[i], &q[i]);
+            free(list[i].left.at);
+            free(list[i].right.at);
+            release(&p[i]);
+            release(&q[i]);
+        }
+    }
+    vq_pool_free(pool);
+}
+
 static void test_threads(void **unused)
 {
     struct vq_pool *pool;
@@ -174,8 +266,8 @@ static void test_not_finite(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_elements),
-        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_elements),   cmocka_unit_test(test_packed),
+        cmocka_unit_test(test_outer),      cmocka_unit_test(test_threads),
         cmocka_unit_test(test_not_finite),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
