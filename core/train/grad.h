@@ -59,15 +59,16 @@ void vq_grad_free(struct vq_grad *g);
  *   + k [R (w + 2 H V + 3 H) + rows H M V                   projections, values, results
  *        + rows H (P + 1) S (V + 2)]                        the aggregate before each block
  *   + R (3 D + 3 H V + H K) + rows H P (M + 3) K            residual stream, gradients, their sums
- *   + 2 rows H (M + P S) V                                  with R's: values and means, packed
+ *   + 2 rows H (M + P S) V                                  with 2 R H V: values, means, packed
+ *   + R (w + (7 D + 4 H V) / 3 + 32)                        sides of weights' gradients, packed
  *   + 2 (D (w + H V) + H K (M + S))                         weights of one module, packed
  *   + m H (2 (M + 1) K + 2 S K)                             positions and codebooks
  *   + 2 (M + 1) D + logits of as many tokens as make 4 M numbers
- *   + 64 t (2 (M + L + S) + S + M + 4 K + H V + D)          scratch
+ *   + 64 t (2 (M + L + S) + S + M + 4 K + H V + V + D)      scratch
  *
- * to within one per cent; the terms with S V fall away where agg_cache is 0. Parameters, their
- * gradients, the optimiser's moments and the attention state come on top. 0 for a configuration
- * whose sizes overflow.
+ * to within one per cent; the terms with S V fall away where agg_cache is 0, and pe_abs adds U D.
+ * Parameters, their gradients, the optimiser's moments and the attention state come on top. 0 for a
+ * configuration whose sizes overflow.
  */
 uint64_t vq_grad_bytes(const struct vq_config *c, const struct vq_grad_options *options);
 
