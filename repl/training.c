@@ -42,7 +42,7 @@ enum vq_status sh_config_options(const struct sh_args *a, struct vq_model_option
     return *set ? VQ_OK : vq_nomem(err, "settings", out->n_set, sizeof(**set));
 }
 
-static uint64_t machine_memory(void)
+uint64_t sh_machine_memory(void)
 {
     long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGESIZE);
     return pages > 0 && size > 0 ? (uint64_t)pages * (uint64_t)size : UINT64_MAX;
@@ -61,9 +61,9 @@ static void say_memory(struct sh *sh, const struct vq_trainer_memory *m, bool re
             sh_bytes_text(m->state, parts[3], sizeof(parts[3])),
             sh_bytes_text(m->activations, parts[4], sizeof(parts[4])),
             recompute ? ", forward passes done again" : "");
-    if (m->total > machine_memory())
+    if (m->total > sh_machine_memory())
         sh_warn(sh, "this machine has %s of memory: take a smaller --rows or global_batch_size",
-                sh_bytes_text(machine_memory(), total, sizeof(total)));
+                sh_bytes_text(sh_machine_memory(), total, sizeof(total)));
 }
 
 enum vq_status sh_trainer_options(struct sh *sh, const struct sh_args *a, const struct vq_config *c,
@@ -79,7 +79,7 @@ enum vq_status sh_trainer_options(struct sh *sh, const struct sh_args *a, const 
         return err->code;
     enum vq_status status = vq_trainer_estimate(&m, c, o, err);
     /* A third: other programs live here too, and validation and saving take some. */
-    if (status == VQ_OK && !strcmp(recompute, "auto") && m.total > machine_memory() / 3) {
+    if (status == VQ_OK && !strcmp(recompute, "auto") && m.total > sh_machine_memory() / 3) {
         o->recompute = true;
         status = vq_trainer_estimate(&m, c, o, err);
     }

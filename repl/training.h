@@ -38,6 +38,9 @@ void sh_data_kinds(struct vq_text *to);
 /* Bytes as people read them, "1.25 GB", into buf. Returns buf. */
 const char *sh_bytes_text(uint64_t bytes, char *buf, size_t len);
 
+/* Bytes of memory that this machine has. */
+uint64_t sh_machine_memory(void);
+
 /* The options given, in the form core takes; *set is an array that the caller frees. VQ_ENOMEM. */
 enum vq_status sh_config_options(const struct sh_args *a, struct vq_model_options *out,
                                  const char ***set, struct vq_err *err);

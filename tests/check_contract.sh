@@ -90,6 +90,7 @@ eval --data samples/heldout.txt --split train --limit 600 --length 64 => object 
 codes --text ab => array position id token
 search e --over tests/data/prose.txt => array module head code count
 bench train --preset text-tiny --updates 1 --seconds 0 => array path tokens tokens_per_second gbytes_per_second gflops limit_tokens_per_second fraction
+bench paper --quick --preset text-tiny => array path tokens vq dense blocked vq_over_dense vq_over_blocked extrapolated tokens_per_second repeats preset dtype run
 set => array name value default help
 set timing off => object name value
 show seed => object name value default help

@@ -323,6 +323,11 @@ const struct vq_gemm *vq_engine_gemm(const struct vq_engine *e)
     return e->gemm;
 }
 
+struct vq_pool *vq_engine_pool(const struct vq_engine *e)
+{
+    return e->pool;
+}
+
 uint64_t vq_engine_bytes(const struct vq_engine *e)
 {
     return e->bytes;

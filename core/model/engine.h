@@ -26,6 +26,7 @@ void vq_engine_free(struct vq_engine *e);
 const struct vq_config *vq_engine_config(const struct vq_engine *e);
 enum vq_weight_format vq_engine_weights(const struct vq_engine *e);
 const struct vq_gemm *vq_engine_gemm(const struct vq_engine *e);
+struct vq_pool *vq_engine_pool(const struct vq_engine *e); /* NULL: serial */
 /* Bytes of prepared weights in memory. */
 uint64_t vq_engine_bytes(const struct vq_engine *e);
 /* Bytes of weights that generating one token reads (embedding row only, R[delta] and codebooks

@@ -5,6 +5,7 @@
 #include "core/model/model.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/base/mem.h"
 #include "core/model/model_private.h"
@@ -40,6 +41,36 @@ fail:
     return st;
 }
 
+static uint64_t elements(const struct vq_param_spec *p)
+{
+    uint64_t n = 1;
+    for (int i = 0; i < p->rank; i++)
+        n *= (uint64_t)p->shape[i];
+    return n;
+}
+
+enum vq_status vq_model_from(struct vq_model **out, const struct vq_settings *settings,
+                             const struct vq_model_source *source, struct vq_err *err)
+{
+    *out = NULL;
+    enum vq_status st = vq_config_check(&settings->v, err);
+    if (st)
+        return st;
+    struct vq_model *m = vq_calloc(1, sizeof(*m));
+    if (!m)
+        return vq_nomem(err, "a model", 1, sizeof(*m));
+    m->settings = *settings;
+    m->source = *source;
+    st = vq_model_specs(&settings->v, &m->specs, &m->n_spec, err);
+    for (size_t i = 0; !st && i < m->n_spec; i++)
+        m->params += elements(&m->specs[i]);
+    if (st)
+        vq_model_free(m);
+    else
+        *out = m;
+    return st;
+}
+
 void vq_model_free(struct vq_model *m)
 {
     if (!m)
@@ -48,6 +79,7 @@ void vq_model_free(struct vq_model *m)
     vq_ckpt_free(m->ckpt);
     vq_text_release(&m->note);
     free(m->config_path);
+    free(m->specs);
     free(m);
 }
 
@@ -91,7 +123,10 @@ enum vq_status vq_model_read(const struct vq_model *m, int module, const char *l
 {
     char name[128];
     vq_model_param_name(name, sizeof(name), module, leaf);
-    const struct vq_tensor *t = vq_ckpt_find(m->ckpt, name);
+    const struct vq_tensor *t = m->ckpt ? vq_ckpt_find(m->ckpt, name) : NULL;
+    for (size_t i = 0; i < m->n_spec; i++)
+        if (!strcmp(m->specs[i].name, name))
+            return m->source.read(m->source.ud, &m->specs[i], dst, err);
     if (!t)
         return vq_fail(err, VQ_ENOTFOUND,
                        "tensor %s: expected a parameter of the model, found none", name);

@@ -17,6 +17,13 @@ struct vq_model_options {
     size_t n_set;
 };
 
+/* One parameter that a configuration calls for. */
+struct vq_param_spec {
+    char name[96];
+    int rank;
+    int64_t shape[3];
+};
+
 struct vq_model;
 
 /*
@@ -29,6 +36,18 @@ struct vq_model;
 enum vq_status vq_model_open(struct vq_model **out, const char *path,
                              const struct vq_model_options *options, struct vq_err *err);
 void vq_model_free(struct vq_model *m);
+
+/* Where the parameters of a model without a file come from. */
+struct vq_model_source {
+    /* The parameter `spec`, row-major, into dst. */
+    enum vq_status (*read)(const void *ud, const struct vq_param_spec *spec, float *dst,
+                           struct vq_err *err);
+    const void *ud; /* must outlive the model */
+};
+/* A model of this configuration whose parameters are made by a function, for measuring where no
+ * checkpoint is: an engine can be made of it, but vq_model_ckpt and vq_model_vocab are NULL. */
+enum vq_status vq_model_from(struct vq_model **out, const struct vq_settings *settings,
+                             const struct vq_model_source *source, struct vq_err *err);
 
 const struct vq_ckpt *vq_model_ckpt(const struct vq_model *m);
 const struct vq_settings *vq_model_settings(const struct vq_model *m);
@@ -45,12 +64,6 @@ const char *vq_model_config_path(const struct vq_model *m);
 enum vq_status vq_settings_open(struct vq_settings *out, const struct vq_model_options *options,
                                 struct vq_err *err);
 
-/* One parameter that a configuration calls for. */
-struct vq_param_spec {
-    char name[96];
-    int rank;
-    int64_t shape[3];
-};
 /* All parameters of a configuration, in the checkpoint's order; *specs is the caller's to free. */
 enum vq_status vq_model_specs(const struct vq_config *c, struct vq_param_spec **specs, size_t *n,
                               struct vq_err *err);

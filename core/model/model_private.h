@@ -14,6 +14,10 @@ struct vq_model {
     uint64_t params;
     struct vq_text note;
     char *config_path; /* NULL: none */
+    /* Instead of ckpt: */
+    struct vq_model_source source;
+    struct vq_param_spec *specs;
+    size_t n_spec;
 };
 
 /* Sets the fields that the checkpoint's tensors tell, with origin VQ_FROM_SHAPES. */

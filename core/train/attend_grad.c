@@ -46,12 +46,12 @@ static void add_rows(const struct vq_vec *vec, float *sum, const float *x, size_
 }
 
 /* The gradient of the gated results into space->wide, [rows, V]. */
-static void project_back(const struct job *j, const struct vq_tile_at *t,
+static void project_back(const struct vq_grad *g, const struct vq_tile_at *t, const float *dbranch,
                          struct vq_tile_space *space)
 {
-    const struct vq_sizes *n = &j->g->n;
-    const struct vq_packed res = vq_side(j->g, VQ_RES_BACK, t->h);
-    const float *d = j->dbranch + (t->b * n->U + t->i0) * n->D;
+    const struct vq_sizes *n = &g->n;
+    const struct vq_packed res = vq_side(g, VQ_RES_BACK, t->h);
+    const float *d = dbranch + (t->b * n->U + t->i0) * n->D;
     vq_matmul_packed(&res, t->i1 - t->i0, d, n->D, space->wide, n->V, false);
 }
 
@@ -70,18 +70,26 @@ static void gate_back(const struct vq_grad *g, const struct vq_kept *k, const st
 }
 
 /* The tile's part of both sides of Wres's gradient. */
-static void pack_outer(const struct job *j, const struct vq_tile_at *t,
+static void pack_outer(const struct vq_grad *g, const struct vq_tile_at *t, const float *dbranch,
                        const struct vq_tile_space *space)
 {
-    const struct vq_sizes *n = &j->g->n;
-    const struct vq_outer *sum = &j->g->outer[2 + t->h];
+    const struct vq_sizes *n = &g->n;
+    const struct vq_outer *sum = &g->outer[2 + t->h];
     size_t rows = t->i1 - t->i0;
     size_t at = vq_run(t->b * n->P + t->p, n->L) + t->i0 - t->p * n->L;
     const struct vq_packed_left y = vq_packed_left_part(&sum->left, at, rows);
     const struct vq_packed dx = vq_packed_part(&sum->right, at, rows, 0, n->D);
     vq_matmul_pack_left(&y, space->y, n->V);
     if (t->h == 0)
-        vq_matmul_pack(&dx, vq_mat(j->dbranch + (t->b * n->U + t->i0) * n->D, n->D));
+        vq_matmul_pack(&dx, vq_mat(dbranch + (t->b * n->U + t->i0) * n->D, n->D));
+}
+
+void vq_result_grad(const struct vq_grad *g, size_t module, const struct vq_tile_at *t,
+                    const float *dbranch, struct vq_tile_space *space)
+{
+    project_back(g, t, dbranch, space);
+    gate_back(g, vq_kept_of(g, module), t, space);
+    pack_outer(g, t, dbranch, space);
 }
 
 /* dS of all scores into space->ds, laid out as the weights. */
@@ -180,9 +188,7 @@ static void grad_tile(const struct job *j, const struct vq_tile_at *t, struct vq
     vq_weigh(g, j->module, t, space);
     if (g->n.kept == 1)
         vq_mix(g, j->module, t, space);
-    project_back(j, t, space);
-    gate_back(g, k, t, space);
-    pack_outer(j, t, space);
+    vq_result_grad(g, j->module, t, j->dbranch, space);
     score_grads(g, t, space);
     sort_grads(g, k, t, space);
     query_grads(g, j->module, t, space);

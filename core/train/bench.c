@@ -1,6 +1,8 @@
 #include "core/train/bench.h"
 
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "core/base/mem.h"
@@ -23,22 +25,29 @@ static void draw(int32_t *targets, size_t n, int64_t n_vocab, struct vq_rng *rng
         targets[i] = (int32_t)(low + vq_rng_below(rng, (uint64_t)n_vocab - low));
 }
 
-static enum vq_status measure_machine(struct vq_train_bench *b, struct vq_pool *pool,
+static enum vq_status measure_machine(struct vq_train_bench *b, const struct vq_trainer *t,
                                       struct vq_err *err)
 {
-    double rate;
+    double rate, half = 0.0;
     const char *backend;
-    enum vq_status st = vq_machine_sgemm_rate(&rate, &backend, pool, err);
-    if (!st && rate > b->sgemm) {
+    bool bf16 = !strcmp(t->settings.v.dtype, "bfloat16");
+    enum vq_status st = vq_machine_sgemm_rate(&rate, &backend, t->options.pool, err);
+    if (!st && bf16)
+        st = vq_machine_bf16_rate(&half, t->options.pool, err);
+    if (st)
+        return st;
+    if (rate > b->sgemm) {
         b->sgemm = rate;
         b->backend = backend;
     }
-    return st;
+    b->limit = fmax(b->limit, half > 0.0 ? half : rate);
+    return VQ_OK;
 }
 
 /* One update, timed unless it is the first. */
 static enum vq_status one_update(struct vq_train_bench *b, struct vq_trainer *t, int32_t *targets,
-                                 struct vq_rng *rng, bool counts, struct vq_err *err)
+                                 struct vq_rng *rng, bool counts, const struct vq_cancel *cancel,
+                                 struct vq_err *err)
 {
     const struct vq_config *c = &t->settings.v;
     size_t U = (size_t)c->update_len, n = (size_t)c->global_batch_size * U;
@@ -46,7 +55,7 @@ static enum vq_status one_update(struct vq_train_bench *b, struct vq_trainer *t,
     bool intact;
     draw(targets, n, c->n_vocab, rng);
     double start = now();
-    enum vq_status st = vq_trainer_step(t, targets, U, false, NULL, &report, &intact, err);
+    enum vq_status st = vq_trainer_step(t, targets, U, false, cancel, &report, &intact, err);
     double seconds = now() - start;
     if (st || !counts)
         return st;
@@ -70,15 +79,15 @@ enum vq_status vq_train_bench_run(struct vq_train_bench *out, struct vq_trainer 
         return vq_nomem(err, "targets", n, sizeof(*targets));
     vq_rng_init(&rng, t->seed, 0);
     out->flops = vq_trainer_flops(t, &out->again);
-    enum vq_status st = measure_machine(out, t->options.pool, err);
+    enum vq_status st = measure_machine(out, t, err);
     for (bool counts = false; !st; counts = true) {
         if (counts && out->updates >= least && out->seconds >= seconds)
             break;
         st = vq_cancelled(cancel) ? vq_fail(err, VQ_ECANCELLED, "interrupted")
-                                  : one_update(out, t, targets, &rng, counts, err);
+                                  : one_update(out, t, targets, &rng, counts, cancel, err);
     }
     if (!st)
-        st = measure_machine(out, t->options.pool, err);
+        st = measure_machine(out, t, err);
     free(targets);
     return st;
 }

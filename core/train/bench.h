@@ -16,12 +16,13 @@ struct vq_train_bench {
     double again;   /* of these, in passes done again to save memory */
     double sgemm;   /* float32 operations per second of matrix products, the better of before and
                        after */
-    const char *backend; /* the back-end that gave it */
+    double limit;   /* the same of products in the trainer's dtype */
+    const char *backend; /* the back-end that gave sgemm */
 };
 
 /*
  * Updates on random tokens: one to warm up, then at least `least`, and more until `seconds` are
- * over. The update counts as trained: make the trainer for this. VQ_ECANCELLED between updates.
+ * over. The update counts as trained: make the trainer for this. VQ_ECANCELLED between modules.
  */
 enum vq_status vq_train_bench_run(struct vq_train_bench *out, struct vq_trainer *t, int64_t least,
                                   double seconds, const struct vq_cancel *cancel,

@@ -33,6 +33,8 @@ static enum vq_status check_options(const struct vq_config *c, const struct vq_g
         if (!(rates[i].p >= 0.0 && rates[i].p < 1.0))
             return vq_fail(err, VQ_EINVAL, "%s: expected 0 or more, less than 1, found %g",
                            rates[i].name, rates[i].p);
+    if ((unsigned)o->attention > VQ_ATTENTION_BLOCKED)
+        return vq_fail(err, VQ_EINVAL, "attention: no such kind (%d)", (int)o->attention);
     if (o->batch < 1)
         return vq_fail(err, VQ_EINVAL, "batch: expected at least 1 sequence");
     if (o->rows > o->batch)
@@ -82,6 +84,29 @@ const struct vq_params *vq_grad_params(const struct vq_grad *g)
     return g->layout;
 }
 
+const char *vq_attention_name(enum vq_attention a)
+{
+    static const char *const names[] = {
+        [VQ_ATTENTION_CODES] = "vq",
+        [VQ_ATTENTION_DENSE] = "dense",
+        [VQ_ATTENTION_BLOCKED] = "blocked",
+    };
+    return (unsigned)a <= VQ_ATTENTION_BLOCKED ? names[a] : "unknown";
+}
+
+/* Operations of a token in one quadratic module; *again: of these, done again. */
+static double square_flops(const struct vq_grad *g, double *again)
+{
+    const struct vq_sizes *n = &g->n;
+    double D = (double)n->D, K = (double)n->K, V = (double)n->V, H = (double)n->H;
+    double U = (double)n->U, near = (double)(n->M + 1);
+    double keys = g->attention == VQ_ATTENTION_DENSE ? U : (U + (double)g->square.queries) / 2.0;
+    double before = D * (double)n->width, weights = H * K * (keys + near), mix = H * V * keys;
+    double forward = before + weights + mix + H * V * D;
+    *again = weights + (n->kept == 1 ? before + weights + mix : 0.0);
+    return 3.0 * forward + *again;
+}
+
 double vq_grad_flops(const struct vq_grad *g, double *again)
 {
     const struct vq_sizes *n = &g->n;
@@ -97,11 +122,14 @@ double vq_grad_flops(const struct vq_grad *g, double *again)
     double codes_back = g->thru ? agg : 0.0;
     double backward = 2.0 * D * (double)n->width + 2.0 * H * V * D + weights +
                       H * V * (2.0 * keys + agg + codes_back) + H * K * (S + 2.0 * near + keys);
-    double repeated = n->kept == 1 ? before + mix : 0.0;
+    double repeated = n->kept == 1 ? before + mix : 0.0, module = forward + backward + repeated;
     double tokens = (double)(n->B * n->U), modules = (double)n->modules;
+    repeated += weights;
+    if (vq_quadratic(g))
+        module = square_flops(g, &repeated);
     if (again)
-        *again = 2.0 * tokens * modules * (repeated + weights);
-    return 2.0 * tokens * (modules * (forward + backward + repeated) + 3.0 * D * (double)n->N);
+        *again = 2.0 * tokens * modules * repeated;
+    return 2.0 * tokens * (modules * module + 3.0 * D * (double)n->N);
 }
 
 static enum vq_status check_update(const struct vq_grad *g, const struct vq_update *u,
@@ -110,12 +138,17 @@ static enum vq_status check_update(const struct vq_grad *g, const struct vq_upda
     const struct vq_sizes *n = &g->n;
     const struct vq_train_state *s = u->state;
     if (s->modules != n->modules || s->B != n->B || s->H != n->H || s->M != n->M || s->S != n->S ||
-        s->K != n->K || s->V != n->V || (s->count != NULL) != g->agg)
+        s->K != n->K || s->V != n->V || (s->count != NULL) != (g->config.agg_cache != 0))
         return vq_fail(
             err, VQ_EINVAL,
             "state: expected one of %zu modules and %zu sequences of this configuration, "
             "found %zu modules and %zu sequences of another",
             n->modules, n->B, s->modules, s->B);
+    if (vq_quadratic(g) && (s->position || u->metrics || u->keys))
+        return vq_fail(err, VQ_EINVAL,
+                       "quadratic attention carries no state and has no codes: expected position 0 "
+                       "and no metrics, found position %lld%s",
+                       (long long)s->position, u->metrics || u->keys ? " and metrics" : "");
     if (s->broken)
         return vq_fail(err, VQ_EINVAL,
                        "state: an update stopped half-way; reset it or load a saved one");
@@ -266,10 +299,12 @@ static void conclude(const struct vq_grad *g, struct vq_update_result *out)
     out->loss_mask = (double)out->counted / positions;
     out->loss = out->loss_lm_unscaled + g->config.c_beta * out->loss_commit;
     struct vq_train_state *s = g->u->state;
+    s->broken = false;
+    if (vq_quadratic(g))
+        return;
     for (size_t b = 0; b < g->n.B; b++)
         s->last[b] = g->u->targets[b * g->u->stride + g->n.U - 1];
     s->position += (int64_t)g->n.U;
-    s->broken = false;
 }
 
 enum vq_status vq_grad_update(struct vq_grad *g, const struct vq_update *u,

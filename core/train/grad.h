@@ -18,6 +18,9 @@
  * Inputs are the targets shifted right: a sequence begins with eos, and each later update with the
  * last target of the one before. A target of 0 (pad) does not count in the loss; it counts in the
  * denominators.
+ *
+ * The same arithmetic around another attention gives the quadratic models that this one is measured
+ * against (enum vq_attention).
  */
 #ifndef VQ_CORE_TRAIN_GRAD_H
 #define VQ_CORE_TRAIN_GRAD_H
@@ -31,6 +34,19 @@
 
 struct vq_grad;
 
+/*
+ * What a query sees. The quadratic ones are what Transformer-VQ is measured against: a softmax over
+ * every key before its own, as projected, not quantised, with the same position terms on the
+ * window. They share all else. They carry no state, so each update is a sequence of its own, and
+ * have no codebook: its gradients are 0, and so is the commitment loss.
+ */
+enum vq_attention {
+    VQ_ATTENTION_CODES,  /* Transformer-VQ */
+    VQ_ATTENTION_DENSE,  /* quadratic: every query times every key, those after it masked */
+    VQ_ATTENTION_BLOCKED /* quadratic: blocks of keys up to the query's, under a running softmax */
+};
+const char *vq_attention_name(enum vq_attention a); /* "vq", "dense", "blocked" */
+
 struct vq_grad_options {
     const struct vq_gemm *gemm; /* NULL: the default */
     struct vq_pool *pool;       /* NULL: serial; must outlive the vq_grad */
@@ -39,6 +55,9 @@ struct vq_grad_options {
                                    Fewer need less memory. 0: as many as make 1024 tokens */
     bool recompute;             /* keep only what enters each module, and do a module's forward pass
                                    again before its backward pass; else keep it all */
+    enum vq_attention attention;
+    size_t queries, keys; /* of a block of quadratic attention (keys: VQ_ATTENTION_BLOCKED only); 0:
+                             what is fastest */
 };
 
 /*
@@ -49,6 +68,10 @@ struct vq_grad_options {
 enum vq_status vq_grad_new(struct vq_grad **out, const struct vq_config *c,
                            const struct vq_grad_options *options, struct vq_err *err);
 void vq_grad_free(struct vq_grad *g);
+
+/* Touches all of the workspace's pages, so that the first update does not have to: for measuring.
+ */
+void vq_grad_touch(struct vq_grad *g);
 
 /*
  * Bytes that vq_grad_new allocates. With M = mem_len, L = block_len, R = rows * update_len,
@@ -67,8 +90,9 @@ void vq_grad_free(struct vq_grad *g);
  *   + 64 t (2 (M + L + S) + S + M + 4 K + H V + V + D)      scratch
  *
  * to within one per cent; the terms with S V fall away where agg_cache is 0, and pe_abs adds U D.
- * Parameters, their gradients, the optimiser's moments and the attention state come on top. 0 for a
- * configuration whose sizes overflow.
+ * Quadratic attention needs neither these nor values packed, but R H V + 2 queries * keys (keys:
+ * update_len when dense). Parameters, their gradients, the optimiser's moments and the attention
+ * state come on top. 0 for a configuration whose sizes overflow.
  */
 uint64_t vq_grad_bytes(const struct vq_config *c, const struct vq_grad_options *options);
 

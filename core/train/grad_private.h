@@ -11,11 +11,13 @@
  * pass through all of it at once and stay near the processor meanwhile. Whatever stands on the
  * right of their products is packed once per pass.
  *
- *   workspace.c   sizes and memory            head.c         embeddings, logits, loss
- *   prepare.c     what depends on weights     module.c       a module forward, but for its
- * attention sides.c       right sides, packed         module_grad.c  and backward attend.c
- * attention of a block        aggregate.c    aggregates before each block attend_grad.c its
- * gradients               grad.c         the update as a whole
+ *   workspace.c    sizes and memory             head.c         embeddings, logits, loss
+ *   prepare.c      what depends on weights      aggregate.c    aggregates before each block
+ *   module.c       a module but for its         module_grad.c  its gradients
+ *                  attention
+ *   attend.c       attention of a block         attend_grad.c  its gradients
+ *   quadratic.c    that of quadratic models     quadratic_grad.c
+ *   sides.c        right sides, packed          grad.c         the update as a whole
  */
 #ifndef VQ_CORE_TRAIN_GRAD_PRIVATE_H
 #define VQ_CORE_TRAIN_GRAD_PRIVATE_H
@@ -72,6 +74,17 @@ struct vq_kept {
     float *mean;    /* [rows H, P + 1, S, V] the aggregate before each block, and after the last */
     int32_t *count; /* [rows H, P + 1, S] */
     float *log_count; /* [rows H, P + 1, S] -inf for codes that are empty */
+    float *lse;       /* [rows H, U] quadratic only: log of the sum of exp of a query's scores */
+};
+
+/* Scratch of quadratic attention: `queries` queries of a sequence and head against `keys` keys. */
+struct vq_square {
+    size_t queries, keys;
+    float *a, *ds;               /* [queries, keys] scores and weights; gradients of both */
+    float *position, *dposition; /* [queries, M + 1] */
+    float *qu, *qv, *dqu, *dqv;  /* [queries, K] */
+    float *top, *sum;            /* [queries] of the scores so far; sum: also that of a da */
+    float *dO;                   /* [R, H V] gradient of the results before the gate */
 };
 
 /* Scratch of one thread. */
@@ -118,41 +131,49 @@ struct vq_grad {
     const struct vq_vec *vec;
     const struct vq_grad_vec *gvec;
     struct vq_pool *pool;
+    enum vq_attention attention;
     bool agg, thru;
     float key_scale;     /* K^(-1/4) */
     double *frequencies; /* [D / 2] */
     void *memory;        /* all arrays below and those of the structures above */
+    size_t bytes;        /* of it */
 
     struct vq_prepared *prepared; /* [modules] */
     struct vq_kept *kept;         /* [kept] */
     struct vq_tile_space *tile;   /* [threads] */
-    float *sinusoid;              /* [M + 1, D], distances falling as in R */
-    float *dropped;               /* [M + 1, D] the same under a mask */
-    float *dropped_R;             /* [M + 1, H K] before it is dealt out to heads */
-    float *positions;             /* [U, D] with pe_abs */
-    float *x;                     /* [modules + 1, R, D] what enters each module, and the head */
-    float *side[VQ_SIDES];        /* of the module at hand, packed: see vq_side */
-    float *values, *values_back;  /* its values, packed: see vq_values */
-    float *means, *means_back;    /* and its means: see vq_means */
-    struct vq_outer *outer;       /* [2 + H] gradients of the module's weights: Wq, Wkvg, then Wres
-                                     of each head; packed by whoever makes them, see vq_run */
-    float *h;                     /* [R, D] what the output matrix sees */
-    float *dx;                    /* [R, D] */
-    float *branch;                /* [R, D] dx under dropout; the head's gradient before its norm */
-    float *dvalue;                /* [rows H, U, V] */
-    float *dkey;                  /* [rows H, U, K] */
-    float *partial;               /* sums of tasks: see vq_partial_floats */
-    double *partial_sum;          /* [tasks] */
-    float *logits;                /* [logit_rows, N] */
-    float *mask;                  /* [R] */
-    float *factor;                /* [rows] LayerDrop of the module at hand */
-    int32_t *inputs, *targets;    /* [R] */
-    struct vq_metrics *metrics;   /* [rows H P] */
+    struct vq_square square;
+    float *sinusoid;             /* [M + 1, D], distances falling as in R */
+    float *dropped;              /* [M + 1, D] the same under a mask */
+    float *dropped_R;            /* [M + 1, H K] before it is dealt out to heads */
+    float *positions;            /* [U, D] with pe_abs */
+    float *x;                    /* [modules + 1, R, D] what enters each module, and the head */
+    float *side[VQ_SIDES];       /* of the module at hand, packed: see vq_side */
+    float *values, *values_back; /* its values, packed: see vq_values */
+    float *means, *means_back;   /* and its means: see vq_means */
+    struct vq_outer *outer;      /* [2 + H] gradients of the module's weights: Wq, Wkvg, then Wres
+                                    of each head; packed by whoever makes them, see vq_run */
+    float *h;                    /* [R, D] what the output matrix sees */
+    float *dx;                   /* [R, D] */
+    float *branch;               /* [R, D] dx under dropout; the head's gradient before its norm */
+    float *dvalue;               /* [rows H, U, V] */
+    float *dkey;                 /* [rows H, U, K] */
+    float *partial;              /* sums of tasks: see vq_partial_floats */
+    double *partial_sum;         /* [tasks] */
+    float *logits;               /* [logit_rows, N] */
+    float *mask;                 /* [R] */
+    float *factor;               /* [rows] LayerDrop of the module at hand */
+    int32_t *inputs, *targets;   /* [R] */
+    struct vq_metrics *metrics;  /* [rows H P] */
 
     /* The update at hand. */
     const struct vq_update *u;
     size_t first, b, r; /* its sequences of this pass: first.., b of them, r = b U rows */
 };
+
+static inline bool vq_quadratic(const struct vq_grad *g)
+{
+    return g->attention != VQ_ATTENTION_CODES;
+}
 
 /* workspace.c: sizes, layout and all arrays of a zeroed g. On failure vq_grad_free still holds. */
 enum vq_status vq_workspace_new(struct vq_grad *g, const struct vq_config *c,
@@ -281,7 +302,7 @@ void vq_after_attention(const struct vq_grad *g, size_t module, const struct vq_
 bool vq_drops(const struct vq_grad *g);
 void vq_draw_factors(struct vq_grad *g, size_t module);
 void vq_drop_result(const struct vq_grad *g, size_t module, size_t r, float *dst, const float *src);
-/* Writes window and aggregate after the update into the state. */
+/* Writes window and aggregate after the update into the state, if there are any. */
 void vq_module_commit(struct vq_grad *g, size_t module);
 
 /* module_grad.c */
@@ -345,6 +366,37 @@ static inline size_t vq_first_code(const struct vq_grad *g, const struct vq_tile
  * projected, dkey and dvalue those of single keys and values, the slots of kept->mean those of the
  * means before each block; gated results and dbranch are packed for the gradient of Wres. */
 void vq_attend_grad(struct vq_grad *g, size_t module, const float *dbranch);
+/* Its first step for a tile whose results stand in kept->o: the gradient of these into space->wide,
+ * [rows, V]; all that concerns the gate and Wres. */
+void vq_result_grad(const struct vq_grad *g, size_t module, const struct vq_tile_at *t,
+                    const float *dbranch, struct vq_tile_space *space);
+
+/* quadratic.c: results into kept->o, with kept->lse; and, if `onward`, what enters the next
+ * module. */
+void vq_square_attend(struct vq_grad *g, size_t module, bool onward);
+/* quadratic_grad.c: as vq_attend_grad, without the means. */
+void vq_square_grad(struct vq_grad *g, size_t module, const float *dbranch);
+/* Their parts. Queries i0.. of one sequence and head, and the keys that they meet at the moment. */
+struct vq_square_at {
+    const struct vq_grad *g;
+    size_t module, b, h, bh;
+    size_t i0, i1, j0, j1;
+};
+size_t vq_square_blocks(const struct vq_grad *g); /* blocks of queries in all */
+/* Block n: queries with both biases and their position scores go into g->square. No keys yet. */
+struct vq_square_at vq_square_block(const struct vq_grad *g, size_t module, size_t n);
+/* On to the next keys, the first ones at first: their content scores into g->square.a. False when
+ * there are no more. */
+bool vq_square_keys(struct vq_square_at *t);
+/* fn for every query i of the block, spread over the pool. */
+void vq_square_rows(const struct vq_square_at *t,
+                    void (*fn)(const struct vq_square_at *t, size_t i, int worker));
+/* Columns of a query among the keys at hand: those it sees, and of them those from `near` on with a
+ * position score, which begin at `position` of its row of these. */
+struct vq_square_reach {
+    size_t seen, near, position;
+};
+struct vq_square_reach vq_square_reach(const struct vq_square_at *t, size_t i);
 
 /* dst[j] += scale * (sum of partial over `outer` times `inner` blocks that lie so far apart), for
  * j < n, in that order, for each of some sums. */

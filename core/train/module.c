@@ -91,7 +91,8 @@ static void activate(const struct job *j, const struct vq_tokens *s, size_t h)
         inverse[n->H + h] = unit_norm(g->vec, row + vq_k_at(n, h), n->K, g->key_scale);
         g->vec->silu(value, row + vq_v_at(n, h), n->V);
     }
-    pack_values(j, bh, n->F + s->i0, s->rows);
+    if (!vq_quadratic(g))
+        pack_values(j, bh, n->F + s->i0, s->rows);
 }
 
 /* Sum over counted rows of |k - k^|^2; diff: K floats of scratch. */
@@ -135,10 +136,11 @@ static void before_task(void *ud, size_t task, int worker)
     double commit = 0.0;
     project(j, &s, space);
     for (size_t h = 0; h < g->n.H; h++) {
-        if (s.i0 == 0)
+        if (s.i0 == 0 && !vq_quadratic(g))
             lay_window(j, s.b * g->n.H + h);
         activate(j, &s, h);
-        commit += quantise(j, &s, h, space);
+        if (!vq_quadratic(g))
+            commit += quantise(j, &s, h, space);
     }
     g->partial_sum[task] = commit;
 }
@@ -214,7 +216,10 @@ void vq_module_forward(struct vq_grad *g, size_t module, double *commit)
     if (g->u->metrics)
         vq_pool_run(g->pool, g->b * g->n.H * g->n.P, metrics_task, &j);
     vq_draw_factors(g, module);
-    vq_attend(g, module);
+    if (vq_quadratic(g))
+        vq_square_attend(g, module, true);
+    else
+        vq_attend(g, module);
 }
 
 /* Keys of the window: those that stay move up, the update's own are rows of the codebook. */
@@ -251,5 +256,6 @@ static void commit_task(void *ud, size_t bh, int worker)
 void vq_module_commit(struct vq_grad *g, size_t module)
 {
     struct job j = job_of(g, module, false);
-    vq_pool_run(g->pool, g->b * g->n.H, commit_task, &j);
+    if (!vq_quadratic(g))
+        vq_pool_run(g->pool, g->b * g->n.H, commit_task, &j);
 }

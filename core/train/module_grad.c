@@ -102,15 +102,17 @@ static void key_value_grads(const struct job *j, const struct vq_tokens *s, size
     const struct vq_sizes *n = &g->n;
     size_t bh = s->b * n->H + h;
     const int32_t *code = j->k->code + vq_own_place(n, bh);
+    const float *C = g->prepared[j->module].C + h * n->S * n->K;
     float pull = (float)(2.0 * g->config.c_beta / (double)(n->B * n->U));
     for (size_t i = s->i0; i < s->i1; i++) {
         size_t r = s->b * n->U + i;
         float *row = j->k->proj + r * n->width, *k = row + vq_k_at(n, h);
         float *v = row + vq_v_at(n, h), w = pull * g->mask[r];
-        const float *c = g->prepared[j->module].C + (h * n->S + (size_t)code[i]) * n->K;
         memcpy(dk, g->dkey + (bh * n->U + i) * n->K, n->K * sizeof(float));
-        g->vec->axpy(dk, w, k, n->K);
-        g->vec->axpy(dk, -w, c, n->K);
+        if (!vq_quadratic(g)) {
+            g->vec->axpy(dk, w, k, n->K);
+            g->vec->axpy(dk, -w, C + (size_t)code[i] * n->K, n->K);
+        }
         g->gvec->unit_norm(k, dk, k, n->K, g->key_scale, j->k->inverse[r * 2 * n->H + n->H + h]);
         g->gvec->silu(v, g->dvalue + (bh * n->U + i) * n->V, v, n->V);
     }
@@ -217,10 +219,14 @@ void vq_module_grad(struct vq_grad *g, size_t module)
         vq_pool_run(g->pool, g->b * n->tiles, drop_grad_task, &j);
         dbranch = g->branch;
     }
-    vq_attend_grad(g, module, dbranch);
-    vq_aggregate_grad(g, module);
-    vq_module_commit(g, module);
-    vq_pool_run(g->pool, n->H * key_strips, code_sum_task, &j);
+    if (vq_quadratic(g)) {
+        vq_square_grad(g, module, dbranch);
+    } else {
+        vq_attend_grad(g, module, dbranch);
+        vq_aggregate_grad(g, module);
+        vq_module_commit(g, module);
+        vq_pool_run(g->pool, n->H * key_strips, code_sum_task, &j);
+    }
     before_attention_grad(&j);
     weight_grads(&j);
 }

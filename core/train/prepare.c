@@ -133,6 +133,7 @@ void vq_finish(struct vq_grad *g)
         vq_matmul(&g->exact, g->pool, n->D, n->H * n->K, n->M + 1, vq_mat_t(sin, n->D),
                   vq_mat(g->dropped_R, n->H * n->K), vq_d(g, g->at.module[i].r), n->H * n->K,
                   false);
-        finish_codes(g, i);
+        if (!vq_quadratic(g))
+            finish_codes(g, i);
     }
 }

@@ -13,6 +13,10 @@
 #define LOGITS      ((size_t)4 << 20) /* numbers of a chunk */
 #define PASS_TOKENS 1024              /* tokens of a pass when nobody says */
 
+/* Blocks of quadratic attention: scores that stay near, values read as seldom as may be. */
+#define SQUARE_QUERIES 256
+#define SQUARE_KEYS    1024
+
 /* Memory being dealt out; at is NULL while counting. */
 struct arena {
     char *at;
@@ -55,10 +59,12 @@ static void deal_prepared(struct arena *m, const struct vq_sizes *n, struct vq_p
     w->count = floats(m, n->H, n->S, 1);
 }
 
-static void deal_kept(struct arena *m, const struct vq_sizes *n, bool agg, struct vq_kept *k)
+static void deal_kept(struct arena *m, const struct vq_grad *g, struct vq_kept *k)
 {
-    size_t bh = n->rows * n->H, blocks = agg ? n->P + 1 : 0;
+    const struct vq_sizes *n = &g->n;
+    size_t bh = n->rows * n->H, blocks = g->agg ? n->P + 1 : 0;
     k->proj = floats(m, n->R, n->width, 1);
+    k->lse = floats(m, vq_quadratic(g) ? bh : 0, n->U, 1);
     k->inverse = floats(m, n->R, n->H, 2);
     k->code = deal(m, sizeof(int32_t), bh, n->F + n->U, 1);
     k->value = floats(m, bh, n->F + n->U, n->V);
@@ -103,6 +109,21 @@ static size_t partial_floats(const struct vq_sizes *n)
     return max_size(times(blocks, times(n->M + 3, n->K)), times(gains, 2 * n->D));
 }
 
+static void deal_square(struct arena *m, const struct vq_sizes *n, struct vq_square *s)
+{
+    s->a = floats(m, s->queries, s->keys, 1);
+    s->ds = floats(m, s->queries, s->keys, 1);
+    s->position = floats(m, s->queries, n->M + 1, 1);
+    s->dposition = floats(m, s->queries, n->M + 1, 1);
+    s->qu = floats(m, s->queries, n->K, 1);
+    s->qv = floats(m, s->queries, n->K, 1);
+    s->dqu = floats(m, s->queries, n->K, 1);
+    s->dqv = floats(m, s->queries, n->K, 1);
+    s->top = floats(m, s->queries, 1, 1);
+    s->sum = floats(m, s->queries, 1, 1);
+    s->dO = floats(m, n->R, n->H, n->V);
+}
+
 static void deal_packed(struct arena *m, struct vq_grad *g)
 {
     const struct vq_sizes *n = &g->n;
@@ -111,8 +132,8 @@ static void deal_packed(struct arena *m, struct vq_grad *g)
         vq_side_shape(n, side, &heads, &K, &N);
         g->side[side] = packed(m, heads, K, N);
     }
-    g->values = packed(m, bh, n->F + n->U, n->V);
-    g->values_back = packed(m, bh, n->V, n->F + n->U);
+    g->values = packed(m, vq_quadratic(g) ? 0 : bh, n->F + n->U, n->V);
+    g->values_back = packed(m, vq_quadratic(g) ? 0 : bh, n->V, n->F + n->U);
     g->means = packed(m, g->agg ? bh * n->P : 0, n->S, n->V);
     g->means_back = packed(m, g->agg ? bh * n->P : 0, n->V, n->S);
 }
@@ -181,12 +202,14 @@ static void deal_all(struct arena *m, struct vq_grad *g)
     for (size_t i = 0; i < n->modules; i++)
         deal_prepared(m, n, m->at ? &g->prepared[i] : &w);
     for (size_t i = 0; i < n->kept; i++)
-        deal_kept(m, n, g->agg, m->at ? &g->kept[i] : &k);
+        deal_kept(m, g, m->at ? &g->kept[i] : &k);
     for (size_t i = 0; i < n->threads; i++)
         deal_tile(m, n, m->at ? &g->tile[i] : &t);
     deal_shared(m, g);
     deal_packed(m, g);
     deal_outer(m, g);
+    if (vq_quadratic(g))
+        deal_square(m, n, &g->square);
 }
 
 static size_t ceil_div(size_t a, size_t b)
@@ -199,6 +222,16 @@ static size_t single_places(const struct vq_sizes *n)
 {
     size_t before = n->M % VQ_PANEL || n->L % VQ_PANEL ? VQ_PANEL - 1 : 0;
     return ceil_div(before + n->M + n->L, VQ_PANEL) * VQ_PANEL;
+}
+
+/* Blocks that a sequence of U tokens fills. */
+static void settle_square(struct vq_square *s, size_t U, const struct vq_grad_options *o)
+{
+    bool dense = o->attention == VQ_ATTENTION_DENSE;
+    s->queries = o->queries ? o->queries : SQUARE_QUERIES;
+    s->queries = s->queries < U ? s->queries : U;
+    s->keys = o->keys ? o->keys : SQUARE_KEYS;
+    s->keys = s->keys < U && !dense ? s->keys : U;
 }
 
 static void settle_sizes(struct vq_grad *g, const struct vq_config *c,
@@ -229,8 +262,10 @@ static void settle_sizes(struct vq_grad *g, const struct vq_config *c,
     n->logit_rows = max_size(LOGITS / n->N, VQ_ROWS);
     n->logit_rows = n->logit_rows < n->R ? n->logit_rows : n->R;
     g->config = *c;
-    g->agg = c->agg_cache;
+    g->attention = o->attention;
+    g->agg = c->agg_cache && !vq_quadratic(g);
     g->thru = c->grad_thru_cache;
+    settle_square(&g->square, n->U, o);
 }
 
 uint64_t vq_grad_bytes(const struct vq_config *c, const struct vq_grad_options *options)
@@ -291,6 +326,7 @@ enum vq_status vq_workspace_new(struct vq_grad *g, const struct vq_config *c,
         return vq_fail(err, VQ_ENOMEM, "the workspace of training is too large to be counted");
     g->frequencies = vq_sinusoid_frequencies(g->n.D, c->pe_lam);
     g->memory = vq_alloc_aligned(m.used);
+    g->bytes = m.used;
     if (!g->memory || !g->frequencies)
         return vq_nomem(err, "the workspace of training", m.used, 1);
     m = (struct arena){.at = g->memory};
@@ -299,4 +335,21 @@ enum vq_status vq_workspace_new(struct vq_grad *g, const struct vq_config *c,
     for (size_t i = 0; i <= g->n.M; i++)
         vq_sinusoid(g->sinusoid + i * g->n.D, g->n.D, g->frequencies, (double)(g->n.M - i));
     return VQ_OK;
+}
+
+#define TOUCH ((size_t)1 << 20) /* bytes of one task */
+
+static void touch_task(void *ud, size_t task, int worker)
+{
+    (void)worker;
+    const struct vq_grad *g = ud;
+    volatile char *at = g->memory;
+    size_t end = (task + 1) * TOUCH < g->bytes ? (task + 1) * TOUCH : g->bytes;
+    for (size_t i = task * TOUCH; i < end; i += 4096)
+        at[i] = at[i];
+}
+
+void vq_grad_touch(struct vq_grad *g)
+{
+    vq_pool_run(g->pool, ceil_div(g->bytes, TOUCH), touch_task, g);
 }

@@ -23,6 +23,7 @@ struct forward64 {
     double *branch;   /* [modules, T, D] */
     double *stream;   /* [modules, T, D] */
     double *logits;   /* [T, N] */
+    bool unquantised; /* a quadratic model: keys as they are, and all of them are seen */
     /* Whether query i of a module and head does not see position j, whose code is given; or NULL.
      */
     bool (*hidden)(void *ud, int module, int head, size_t i, size_t j, int32_t code);
@@ -185,6 +186,8 @@ static inline void f64_weigh(struct forward64 *f, int module, const double *q)
             double *w = f->weight + (line + i) * T, top = -INFINITY, sum = 0.0;
             for (size_t j = 0; j <= i; j++) {
                 const double *c = C + (h * f->S + (size_t)f->code[line + j]) * K;
+                if (f->unquantised)
+                    c = f->key + (line + j) * K;
                 w[j] = 0.0;
                 for (size_t k = 0; k < K; k++) {
                     double qk = q[i * HK + h * K + k];
@@ -192,7 +195,7 @@ static inline void f64_weigh(struct forward64 *f, int module, const double *q)
                     if (i - j <= f->M)
                         w[j] += (qk + v[h * K + k] * scale) * R[(i - j) * HK + h * K + k] * scale;
                 }
-                bool out = i - j > f->M && !f->c->agg_cache;
+                bool out = i - j > f->M && !f->c->agg_cache && !f->unquantised;
                 if (out || (f->hidden && f->hidden(f->ud, module, (int)h, i, j, f->code[line + j])))
                     w[j] = -INFINITY;
                 top = fmax(top, w[j]);

@@ -36,6 +36,7 @@ struct module {
 
 struct twin {
     struct vq_config c;
+    bool quadratic; /* keys are not quantised, and all of them are seen */
     const struct vq_params *layout;
     double *p; /* parameters, as the layout has them */
     struct module mod[MODULES];
@@ -179,7 +180,7 @@ static void project(struct twin *w, int i, size_t b, size_t t)
             memcpy(w->key[i][b][h][t], k, K * sizeof(*k));
             memcpy(w->value[i][b][h][t], v, V * sizeof(*v));
         }
-        if (w->target[b][t])
+        if (w->target[b][t] && !w->quadratic)
             w->commit += distance2(k, m->C[h][w->code[i][b][h][t]]);
     }
 }
@@ -192,13 +193,15 @@ static double score(const struct twin *w, int n, size_t b, size_t h, size_t i, s
     size_t L = (size_t)w->c.block_len, M = (size_t)w->c.mem_len, start = i / L * L;
     double s = pow(K, -0.25), c[K], qu[K], qv[K];
     bool single = j + M >= start;
-    *flows = w->c.grad_thru_cache || j >= start;
+    *flows = w->c.grad_thru_cache || j >= start || w->quadratic;
     for (size_t k = 0; k < K; k++) {
         qu[k] = w->q[b][h][i][k] + m->u[h * K + k] * s;
         qv[k] = w->q[b][h][i][k] + m->v[h * K + k] * s;
         c[k] = m->C[h][w->code[n][b][h][j]][k];
         if (*flows && single)
             c[k] += w->k[b][h][j][k] - w->key[n][b][h][j][k];
+        if (w->quadratic)
+            c[k] = w->k[b][h][j][k];
     }
     return dot(qu, c, K) + (i - j > M ? 0.0 : dot(qv, m->R[h][i - j], K));
 }
@@ -209,7 +212,7 @@ static void attend(const struct twin *w, int m, size_t b, size_t h, size_t i, do
     memset(o, 0, V * sizeof(*o));
     for (size_t j = 0; j <= i; j++) {
         bool flows;
-        if (!w->c.agg_cache && i - j > (size_t)w->c.mem_len)
+        if (!w->c.agg_cache && !w->quadratic && i - j > (size_t)w->c.mem_len)
             continue;
         double e = exp(score(w, m, b, h, i, j, &flows));
         total += e;
@@ -360,23 +363,30 @@ static void check_tensor(struct twin *w, const struct vq_param *t, const float *
         max = fmax(max, fabs((double)grads[t->offset + i]));
     for (size_t i = 0; i < t->size; i++) {
         double expected = t->is_codebook ? codebook(w, t, i) : difference(w, w->p + t->offset + i);
+        if (t->is_codebook && w->quadratic)
+            expected = 0.0;
         double found = (double)grads[t->offset + i];
         if (!(fabs(found - expected) <= 1e-5 * max + 1e-8))
-            fail_msg("L %lld M %lld agg %lld thru %lld: %s[%zu] is %.9g, expected %.9g",
-                     (long long)w->c.block_len, (long long)w->c.mem_len, (long long)w->c.agg_cache,
+            fail_msg("%sL %lld M %lld agg %lld thru %lld: %s[%zu] is %.9g, expected %.9g",
+                     w->quadratic ? "quadratic " : "", (long long)w->c.block_len,
+                     (long long)w->c.mem_len, (long long)w->c.agg_cache,
                      (long long)w->c.grad_thru_cache, t->name, i, found, expected);
     }
 }
 
-static void check(const struct vq_config *c)
+static void check_with(const struct vq_config *c, const struct vq_grad_options *options)
 {
+    struct vq_grad_options o = *options;
     struct vq_grad *g;
     struct vq_train_state *state;
     struct vq_update_result r;
     struct twin *w = calloc(1, sizeof(*w));
-    const struct vq_grad_options o = {.batch = B, .rows = 2, .recompute = c->e_tie};
     assert_non_null(w);
     w->c = *c;
+    w->quadratic = o.attention != VQ_ATTENTION_CODES;
+    o.batch = B;
+    o.rows = 2;
+    o.recompute = c->e_tie;
     assert_int_equal(vq_grad_new(&g, c, &o, &err), VQ_OK);
     assert_int_equal(vq_train_state_new(&state, c, B, &err), VQ_OK);
     w->layout = vq_grad_params(g);
@@ -407,6 +417,11 @@ static void check(const struct vq_config *c)
     free(w);
     vq_train_state_free(state);
     vq_grad_free(g);
+}
+
+static void check(const struct vq_config *c)
+{
+    check_with(c, &(struct vq_grad_options){.attention = VQ_ATTENTION_CODES});
 }
 
 static struct vq_config config(int64_t L, int64_t M, int64_t flags, double p)
@@ -454,11 +469,34 @@ static void test_dropout(void **unused)
     }
 }
 
+static void test_quadratic(void **unused)
+{
+    static const struct vq_grad_options kinds[] = {
+        {.attention = VQ_ATTENTION_DENSE},
+        {.attention = VQ_ATTENTION_DENSE, .queries = 5},
+        {.attention = VQ_ATTENTION_BLOCKED},
+        {.attention = VQ_ATTENTION_BLOCKED, .queries = 5, .keys = 3},
+        {.attention = VQ_ATTENTION_BLOCKED, .queries = 1, .keys = 7},
+        {.attention = VQ_ATTENTION_BLOCKED, .queries = 7, .keys = 1},
+    };
+    static const int64_t windows[] = {1, 4, 20};
+    (void)unused;
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        for (size_t m = 0; m < 3; m++) {
+            for (int64_t flags = 0; flags < 8; flags += 3) {
+                struct vq_config c = config(4, windows[m], flags, m == 1 ? 0.3 : 0.0);
+                check_with(&c, &kinds[i]);
+            }
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plain),
         cmocka_unit_test(test_dropout),
+        cmocka_unit_test(test_quadratic),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
