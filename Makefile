@@ -30,7 +30,7 @@ WARN += -Werror
 WARN_C += -Werror
 endif
 CPPFLAGS += -I. -D_GNU_SOURCE -DVQSH_VERSION='"$(VERSION)"' -DVQ_BLAS=$(BLAS) -DVQ_READLINE=$(READLINE)
-CPPFLAGS := $(CPPFLAGS) $(call pkg,--cflags,stb chafa libcjson msgpack sentencepiece,-I/usr/include/stb)
+CPPFLAGS := $(CPPFLAGS) $(call pkg,--cflags,stb chafa cairo libcjson msgpack sentencepiece,-I/usr/include/stb -I/usr/include/cairo)
 COMMON    = $(OPT) -g -fno-omit-frame-pointer $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
 CFLAGS   += -std=c11 $(COMMON)
 CXXFLAGS += -std=c++17 $(COMMON)
@@ -39,7 +39,7 @@ CXXFLAGS += $(if $(SAN),-fno-sanitize=vptr$(if $(findstring clang,$(CC)),$(comma
 LDFLAGS  += $(if $(SAN),-fsanitize=$(SAN))
 LDLIBS   := $(call pkg,--libs,libcjson,-lcjson) $(call pkg,--libs,msgpack,-lmsgpackc) \
             $(call pkg,--libs,sqlite3,-lsqlite3) $(call pkg,--libs,sentencepiece,-lsentencepiece) \
-            $(call pkg,--libs,chafa,-lchafa -lglib-2.0) $(call pkg,--libs,libcrypto,-lcrypto) \
+            $(call pkg,--libs,chafa,-lchafa -lglib-2.0) $(call pkg,--libs,cairo,-lcairo) $(call pkg,--libs,libcrypto,-lcrypto) \
             $(call pkg,--libs,zlib,-lz)
 ifneq ($(BLAS),0)
 LDLIBS   += $(call pkg,--libs,openblas,-lopenblas)

@@ -129,8 +129,8 @@ enum vq_status sh_plot_stack(struct viz_canvas **out, struct viz_canvas *top,
     enum vq_status status =
         viz_canvas_new(out, (size_t)w, (size_t)(top->h + bottom->h), viz_rgb_hex(0xffffff), err);
     if (status == VQ_OK) {
-        viz_blit(*out, 0, 0, top->px, top->w, top->h, 1);
-        viz_blit(*out, 0, top->h, bottom->px, bottom->w, bottom->h, 1);
+        viz_canvas_put(*out, 0, 0, top);
+        viz_canvas_put(*out, 0, top->h, bottom);
     }
     viz_canvas_free(top);
     viz_canvas_free(bottom);
@@ -337,7 +337,11 @@ static enum sh_rc run_plot(struct sh *sh, const struct sh_args *a)
         return sh_bad_arg(sh, sh_arg_word(a, 0), "expected one of " KIND_CHOICES);
     bool shown = !kind->of_model && sh_out_terminal(sh);
     if (!sh_opt_given(a, "out") && !shown)
-        return sh_bad_arg(sh, 0, "where to? give --out F.png");
+        return sh_bad_arg(sh, 0, "where to? give --out F.png, or F.svg");
+    if (sh_opt_given(a, "out") && !sh_picture_path(sh_opt_text(a, "out")))
+        return sh_bad_arg(sh, sh_opt_word(a, "out"),
+                          "a picture's name ends in .png or .svg; found '%s'",
+                          sh_opt_text(a, "out"));
     p.chart = chart_of(a);
     enum sh_rc rc = plot(&p, kind);
     sh_heads_release(&p.heads);
@@ -345,7 +349,11 @@ static enum sh_rc run_plot(struct sh *sh, const struct sh_args *a)
 }
 
 static const struct sh_opt plot_opts[] = {
-    {.name = "out", .letter = 'o', .kind = SH_OUTPATH, .value = "F.png", .help = "the file"},
+    {.name = "out",
+     .letter = 'o',
+     .kind = SH_OUTPATH,
+     .value = "F.png",
+     .help = "the file: .png or .svg"},
     {.name = "width", .kind = SH_INT, .min = 64, .max = 8192, .help = "pixels (default: 960)"},
     {.name = "height", .kind = SH_INT, .min = 64, .max = 8192, .help = "pixels (default: 540)"},
     {.name = "log", .kind = SH_FLAG, .help = "logarithmic counts"},
@@ -411,7 +419,7 @@ static const char *const plot_examples[] = {"plot usage --out usage.png",
                                             "plot attn-map 1.1 --span 0-9 --out attn-map.png",
                                             "plot mass --file README.md --out mass.png",
                                             "plot lens --span 0-9 --out lens.png",
-                                            "plot surprise --out surprise.png",
+                                            "plot surprise --out surprise.svg",
                                             NULL};
 const struct sh_cmd cmd_plot = {
     .name = "plot",
@@ -446,8 +454,8 @@ const struct sh_cmd cmd_plot = {
         "like; on a terminal they are shown as text, and --out is not needed\n\n"
         "Counts are the checkpoint's unless --seen or --over says otherwise. Where tokens are run, "
         "they are the session's, or those of --text, --file, --tokens.\n\n"
-        "The PNG carries model, hash and run as text chunks. On a terminal the picture is "
-        "shown too (set preview).",
+        "A PNG carries model, hash and run as text chunks, an SVG as metadata. On a terminal the "
+        "picture is shown too (set preview).",
     .examples = plot_examples,
     .min_args = 1,
     .max_args = 2,

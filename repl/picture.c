@@ -1,10 +1,12 @@
 #include "repl/picture.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "repl/out.h"
 #include "repl/runlog.h"
 #include "repl/terminal.h"
+#include "viz/svg.h"
 
 void sh_notes_add(struct sh_notes *t, const char *key, const char *value)
 {
@@ -32,12 +34,25 @@ void sh_notes_begin(struct sh_notes *t, struct sh *sh, struct sh_model *m)
     sh_notes_add(t, "run", sh_run_id(sh));
 }
 
+static bool ends_with(const char *path, const char *suffix)
+{
+    size_t n = strlen(path), m = strlen(suffix);
+    return n > m && strcasecmp(path + n - m, suffix) == 0;
+}
+
+bool sh_picture_path(const char *path)
+{
+    return ends_with(path, ".png") || ends_with(path, ".svg");
+}
+
 static enum sh_rc finish(struct sh *sh, struct viz_canvas *c, const char *path,
                          const struct sh_notes *t, bool show)
 {
     struct vq_err err = {0};
     int w = c->w, h = c->h;
-    enum vq_status status = viz_png_save_canvas(path, c, t->v, t->n, &err);
+    enum vq_status status = ends_with(path, ".svg")
+                                ? viz_svg_save(path, c, t->v, t->n, &err)
+                                : viz_png_save_canvas(path, c, t->v, t->n, &err);
     if (status == VQ_OK && show)
         sh_terminal_canvas(sh, c);
     viz_canvas_free(c);

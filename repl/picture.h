@@ -1,6 +1,6 @@
 /*
- * picture: what every PNG of ours says about itself, and charts on their way to a file and the
- * screen.
+ * picture: what every picture of ours says about itself, and charts on their way to a file, PNG or
+ * SVG by its suffix, and the screen.
  */
 #ifndef VQ_REPL_PICTURE_H
 #define VQ_REPL_PICTURE_H
@@ -11,7 +11,7 @@
 
 #define SH_MAX_NOTES 12
 
-/* Notes for tEXt chunks. Keys and values added are borrowed until the picture is written. */
+/* Notes for a PNG or SVG. Keys and values added are borrowed until the picture is written. */
 struct sh_notes {
     struct viz_note v[SH_MAX_NOTES];
     size_t n;
@@ -24,7 +24,11 @@ void sh_notes_add(struct sh_notes *t, const char *key,
                   const char *value); /* "" and NULL: nothing */
 void sh_notes_seed(struct sh_notes *t, uint64_t seed);
 
-/* Writes the canvas to path, shows it on a terminal, reports {path, width, height}. Frees c. */
+/* Whether the name ends in .png or .svg, whatever the case. */
+bool sh_picture_path(const char *path);
+
+/* Writes the canvas to path, as SVG if it ends so, else as PNG; shows it on a terminal, reports
+ * {path, width, height}. Frees c. */
 enum sh_rc sh_picture_finish(struct sh *sh, struct viz_canvas *c, const char *path,
                              const struct sh_notes *t);
 /* The same without showing it. */

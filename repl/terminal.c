@@ -35,14 +35,13 @@ void sh_terminal_put(struct sh *sh, const char *text)
     sh_out_text(sh, text, strlen(text));
 }
 
-void sh_terminal_canvas(struct sh *sh, const struct viz_canvas *c)
+void sh_terminal_canvas(struct sh *sh, struct viz_canvas *c)
 {
     struct viz_term term;
     struct vq_err err;
     char *text;
-    if (!sh_terminal_pictures(sh, &term))
-        return;
-    if (viz_term_image(&text, &term, c->px, (size_t)c->w, (size_t)c->h, &err) != VQ_OK)
+    const uint8_t *rgb = sh_terminal_pictures(sh, &term) ? viz_canvas_rgb(c, &err) : NULL;
+    if (!rgb || viz_term_image(&text, &term, rgb, (size_t)c->w, (size_t)c->h, &err) != VQ_OK)
         return;
     sh_terminal_put(sh, text);
     free(text);

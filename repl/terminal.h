@@ -14,6 +14,6 @@ bool sh_terminal_pictures(const struct sh *sh, struct viz_term *out);
 /* Prints lines made by viz_term_*; clears the progress line first. */
 void sh_terminal_put(struct sh *sh, const char *text);
 /* Shows a whole picture, scaled to the width; does nothing where pictures are not shown. */
-void sh_terminal_canvas(struct sh *sh, const struct viz_canvas *c);
+void sh_terminal_canvas(struct sh *sh, struct viz_canvas *c);
 
 #endif

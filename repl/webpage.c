@@ -168,13 +168,15 @@ static void put_data_url(struct vq_text *to, const uint8_t *data, size_t size)
     sh_html_base64(to, data, size);
 }
 
-static enum vq_status put_canvas(struct sh_webpage *w, const struct viz_canvas *c,
-                                 const char *title, struct vq_err *err)
+static enum vq_status put_canvas(struct sh_webpage *w, struct viz_canvas *c, const char *title,
+                                 struct vq_err *err)
 {
     uint8_t *png;
     size_t size;
-    enum vq_status status =
-        viz_png_encode(&png, &size, c->px, (size_t)c->w, (size_t)c->h, NULL, 0, err);
+    const uint8_t *rgb = viz_canvas_rgb(c, err);
+    enum vq_status status = rgb ? VQ_OK : VQ_ENOMEM;
+    if (status == VQ_OK)
+        status = viz_png_encode(&png, &size, rgb, (size_t)c->w, (size_t)c->h, NULL, 0, err);
     if (status != VQ_OK)
         return status;
     vq_text_printf(&w->body, "<img width=\"%d\" height=\"%d\" alt=\"", c->w, c->h);

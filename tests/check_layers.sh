@@ -21,7 +21,7 @@ complain "banned functions" \
     "$(grep -nwE '(strcpy|strcat|sprintf|vsprintf|strtok|gets|atoi|atol|atof)[[:space:]]*\(' -r core viz repl tests/unit --include='*.[ch]')"
 
 # library header -> how many files of ours may include it
-for header in sqlite3.h cblas.h msgpack.h cJSON.h chafa.h stb_image_write.h stb_image.h \
+for header in sqlite3.h cblas.h msgpack.h cJSON.h chafa.h cairo stb_image_write.h stb_image.h \
     stb_image_resize.h sentencepiece_processor.h readline/readline.h openssl/ zlib.h; do
     files=$(grep -lE "#include [<\"](.*/)?$header" -r core viz repl --include='*.c' --include='*.cc' --include='*.h')
     n=$(printf '%s' "$files" | grep -c .)

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "core/base/mem.h"
+#include "viz/ops.h"
+#include "viz/paint.h"
 
 /* Both terms are at least 0 and the sum at most 255.5: the cast cannot wrap. */
 static uint8_t mix_byte(uint8_t a, uint8_t b, double t)
@@ -31,6 +33,25 @@ double viz_rgb_lightness(struct viz_rgb c)
     return y > 216.0 / 24389.0 ? 116.0 * cbrt(y) - 16.0 : y * 24389.0 / 27.0;
 }
 
+struct viz_op *viz_canvas_add(struct viz_canvas *c, enum viz_op_kind kind, struct viz_rgb color)
+{
+    if (c->n_ops == c->room) {
+        size_t room = c->room ? 2 * c->room : 16;
+        struct viz_op *ops = vq_realloc(c->ops, room, sizeof(*ops));
+        if (!ops) {
+            c->failed = true;
+            return NULL;
+        }
+        c->ops = ops;
+        c->room = room;
+    }
+    free(c->px);
+    c->px = NULL;
+    struct viz_op *op = &c->ops[c->n_ops++];
+    *op = (struct viz_op){.kind = kind, .color = color, .alpha = 1, .clip = c->clip};
+    return op;
+}
+
 enum vq_status viz_canvas_new(struct viz_canvas **out, size_t w, size_t h, struct viz_rgb bg,
                               struct vq_err *err)
 {
@@ -39,26 +60,34 @@ enum vq_status viz_canvas_new(struct viz_canvas **out, size_t w, size_t h, struc
         return vq_fail(err, VQ_EINVAL, "picture of %zu x %zu pixels: each side must be 1 to %d", w,
                        h, VIZ_CANVAS_MAX);
     struct viz_canvas *c = vq_calloc(1, sizeof(*c));
-    if (c)
-        c->px = vq_alloc(w * 3, h);
-    if (!c || !c->px) {
-        free(c);
-        return vq_nomem(err, "picture", w * 3, h);
-    }
+    if (!c)
+        return vq_nomem(err, "picture", 1, sizeof(*c));
     c->w = (int)w;
     c->h = (int)h;
     viz_canvas_unclip(c);
     viz_fill_rect(c, c->clip, bg);
-    *out = c;
-    return VQ_OK;
+    enum vq_status status = viz_canvas_check(c, err);
+    if (status == VQ_OK)
+        *out = c;
+    else
+        viz_canvas_free(c);
+    return status;
 }
 
 void viz_canvas_free(struct viz_canvas *c)
 {
     if (!c)
         return;
+    for (size_t i = 0; i < c->n_ops; i++)
+        free(c->ops[i].data);
+    free(c->ops);
     free(c->px);
     free(c);
+}
+
+enum vq_status viz_canvas_check(const struct viz_canvas *c, struct vq_err *err)
+{
+    return c->failed ? vq_nomem(err, "picture", c->n_ops + 1, sizeof(*c->ops)) : VQ_OK;
 }
 
 static int clamp_int(int64_t v, int lo, int hi)
@@ -87,33 +116,20 @@ void viz_canvas_unclip(struct viz_canvas *c)
     c->clip = (struct viz_rect){0, 0, c->w, c->h};
 }
 
-static uint8_t *at(const struct viz_canvas *c, int x, int y)
+const uint8_t *viz_canvas_rgb(struct viz_canvas *c, struct vq_err *err)
 {
-    return c->px + 3 * ((size_t)y * (size_t)c->w + (size_t)x);
+    if (!c->px && viz_canvas_check(c, err) == VQ_OK)
+        viz_paint_rgb(&c->px, c, err);
+    return c->px;
 }
 
-static bool inside(struct viz_rect r, int x, int y)
+struct viz_rgb viz_pixel(struct viz_canvas *c, int x, int y)
 {
-    return x >= r.x && y >= r.y && x < r.x + r.w && y < r.y + r.h;
-}
-
-struct viz_rgb viz_pixel(const struct viz_canvas *c, int x, int y)
-{
-    if (!inside((struct viz_rect){0, 0, c->w, c->h}, x, y))
+    const uint8_t *px = viz_canvas_rgb(c, NULL);
+    if (!px || x < 0 || y < 0 || x >= c->w || y >= c->h)
         return (struct viz_rgb){0, 0, 0};
-    const uint8_t *p = at(c, x, y);
-    return (struct viz_rgb){p[0], p[1], p[2]};
-}
-
-void viz_blend(struct viz_canvas *c, int x, int y, struct viz_rgb color, double alpha)
-{
-    if (!(alpha > 0) || !inside(c->clip, x, y))
-        return;
-    uint8_t *p = at(c, x, y);
-    struct viz_rgb v = viz_rgb_mix((struct viz_rgb){p[0], p[1], p[2]}, color, alpha);
-    p[0] = v.r;
-    p[1] = v.g;
-    p[2] = v.b;
+    px += 3 * ((size_t)y * (size_t)c->w + (size_t)x);
+    return (struct viz_rgb){px[0], px[1], px[2]};
 }
 
 void viz_fill_rect(struct viz_canvas *c, struct viz_rect r, struct viz_rgb color)
@@ -121,15 +137,9 @@ void viz_fill_rect(struct viz_canvas *c, struct viz_rect r, struct viz_rgb color
     r = intersect(r, c->clip);
     if (r.w == 0 || r.h == 0)
         return;
-    /* One row is written pixel by pixel, the others are copies of it. */
-    uint8_t *first = at(c, r.x, r.y);
-    for (int x = 0; x < r.w; x++) {
-        first[3 * x] = color.r;
-        first[3 * x + 1] = color.g;
-        first[3 * x + 2] = color.b;
-    }
-    for (int y = 1; y < r.h; y++)
-        memcpy(at(c, r.x, r.y + y), first, 3 * (size_t)r.w);
+    struct viz_op *op = viz_canvas_add(c, VIZ_OP_RECT, color);
+    if (op)
+        op->box = r;
 }
 
 void viz_hline(struct viz_canvas *c, int x, int y, int len, struct viz_rgb color)
@@ -180,36 +190,18 @@ static bool clip_segment(const struct viz_canvas *c, double margin, double s[4])
            clip_edge(s, 1, c->clip.y + c->clip.h + margin, false);
 }
 
-static double distance_to_segment(const double s[4], double x, double y)
-{
-    double dx = s[2] - s[0], dy = s[3] - s[1], len2 = dx * dx + dy * dy;
-    double t = len2 > 0 ? ((x - s[0]) * dx + (y - s[1]) * dy) / len2 : 0;
-    t = fmin(fmax(t, 0), 1);
-    return hypot(x - s[0] - t * dx, y - s[1] - t * dy);
-}
-
 void viz_line(struct viz_canvas *c, double x0, double y0, double x1, double y1, double width,
               struct viz_rgb color)
 {
-    double s[4] = {x0, y0, x1, y1}, reach = width / 2 + 1;
-    if (!isfinite(x1 - x0) || !isfinite(y1 - y0) || !(width > 0) || !clip_segment(c, reach, s))
+    double s[4] = {x0, y0, x1, y1};
+    if (!isfinite(x1 - x0) || !isfinite(y1 - y0) || !(width > 0) ||
+        !clip_segment(c, width / 2 + 1, s))
         return;
-    /* Walk the longer direction pixel by pixel and test only the pixels near the line across it:
-     * `a` indexes the coordinate walked along, `b` the other. */
-    int a = fabs(s[2] - s[0]) >= fabs(s[3] - s[1]) ? 0 : 1, b = 1 - a;
-    double len = s[2 + a] - s[a], slope = len != 0 ? (s[2 + b] - s[b]) / len : 0;
-    double across = reach * hypot(1, slope);
-    int from = (int)floor(fmin(s[a], s[2 + a]) - reach);
-    int to = (int)ceil(fmax(s[a], s[2 + a]) + reach);
-    for (int i = from; i <= to; i++) {
-        double mid = s[b] + (i + 0.5 - s[a]) * slope;
-        int last = (int)ceil(mid + across);
-        for (int j = (int)floor(mid - across); j <= last; j++) {
-            int x = a == 0 ? i : j, y = a == 0 ? j : i;
-            double d = distance_to_segment(s, x + 0.5, y + 0.5);
-            viz_blend(c, x, y, color, width / 2 + 0.5 - d);
-        }
-    }
+    struct viz_op *op = viz_canvas_add(c, VIZ_OP_LINE, color);
+    if (!op)
+        return;
+    memcpy(op->at, s, sizeof(s));
+    op->width = width;
 }
 
 void viz_polyline(struct viz_canvas *c, const double *x, const double *y, size_t n, double width,
@@ -227,29 +219,76 @@ void viz_disc(struct viz_canvas *c, double x, double y, double radius, struct vi
     if (!(radius > 0) || !(x > c->clip.x - reach) || !(x < c->clip.x + c->clip.w + reach) ||
         !(y > c->clip.y - reach) || !(y < c->clip.y + c->clip.h + reach))
         return;
-    struct viz_rect box = {(int)floor(x - reach), (int)floor(y - reach), (int)ceil(2 * reach) + 1,
-                           (int)ceil(2 * reach) + 1};
-    box = intersect(box, c->clip);
-    for (int j = box.y; j < box.y + box.h; j++)
-        for (int i = box.x; i < box.x + box.w; i++) {
-            /* 1 inside, 0 outside, and a ramp one pixel wide across the edge. */
-            double cover = radius + 0.5 - hypot(i + 0.5 - x, j + 0.5 - y);
-            viz_blend(c, i, j, color, alpha * fmin(cover, 1));
-        }
+    struct viz_op *op = alpha > 0 ? viz_canvas_add(c, VIZ_OP_DISC, color) : NULL;
+    if (!op)
+        return;
+    op->at[0] = x;
+    op->at[1] = y;
+    op->width = radius;
+    op->alpha = fmin(alpha, 1);
 }
 
-void viz_blit(struct viz_canvas *c, int x, int y, const uint8_t *rgb, int w, int h, int zoom)
+void viz_image(struct viz_canvas *c, struct viz_rect r, const uint8_t *rgb, const uint8_t *alpha,
+               int w, int h)
 {
-    if (zoom < 1)
-        zoom = 1;
-    for (int row = 0; row < h; row++)
-        for (int col = 0; col < w; col++) {
-            const uint8_t *p = rgb + 3 * ((size_t)row * (size_t)w + (size_t)col);
-            int64_t left = x + (int64_t)col * zoom, top = y + (int64_t)row * zoom;
-            /* Tested in 64 bits: col * zoom need not be an int. */
-            if (left >= c->w || top >= c->h || left + zoom <= 0 || top + zoom <= 0)
-                continue;
-            viz_fill_rect(c, (struct viz_rect){(int)left, (int)top, zoom, zoom},
-                          (struct viz_rgb){p[0], p[1], p[2]});
-        }
+    const int most = VIZ_CANVAS_MAX;
+    if (w < 1 || h < 1 || r.w < 1 || r.h < 1 || w > most || h > most || r.w > most || r.h > most)
+        return;
+    struct viz_rect seen = intersect(r, c->clip);
+    if (seen.w == 0 || seen.h == 0)
+        return;
+    size_t n = (size_t)w * (size_t)h;
+    uint32_t *argb = vq_alloc(n, sizeof(*argb));
+    struct viz_op *op = argb ? viz_canvas_add(c, VIZ_OP_IMAGE, (struct viz_rgb){0, 0, 0}) : NULL;
+    if (!op) {
+        c->failed = true;
+        free(argb);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        uint32_t a = alpha ? alpha[i] : 255, v = a;
+        /* Colours are kept multiplied by their alpha. */
+        for (size_t k = 0; k < 3; k++)
+            v = v << 8 | (rgb[3 * i + k] * a + 127) / 255;
+        argb[i] = v;
+    }
+    op->box = r;
+    op->data = argb;
+    op->w = w;
+    op->h = h;
+    op->opaque = !alpha;
+}
+
+/* A copy of op's data of its own; false if memory is out. */
+static bool copy_data(struct viz_op *op)
+{
+    if (!op->data)
+        return true;
+    size_t n = op->kind == VIZ_OP_TEXT ? strlen(op->data) + 1
+                                       : (size_t)op->w * (size_t)op->h * sizeof(uint32_t);
+    void *copy = vq_alloc(n, 1);
+    if (copy)
+        memcpy(copy, op->data, n);
+    op->data = copy;
+    return copy != NULL;
+}
+
+void viz_canvas_put(struct viz_canvas *c, int x, int y, const struct viz_canvas *from)
+{
+    c->failed |= from->failed;
+    for (size_t i = 0; i < from->n_ops; i++) {
+        struct viz_op *op = viz_canvas_add(c, from->ops[i].kind, from->ops[i].color);
+        if (!op)
+            return;
+        struct viz_rect clip = from->ops[i].clip;
+        *op = from->ops[i];
+        c->failed |= !copy_data(op);
+        op->clip = intersect((struct viz_rect){clip.x + x, clip.y + y, clip.w, clip.h}, c->clip);
+        op->box.x += x;
+        op->box.y += y;
+        op->at[0] += x;
+        op->at[1] += y;
+        op->at[2] += x;
+        op->at[3] += y;
+    }
 }

@@ -1,11 +1,14 @@
 /*
- * canvas: an RGB picture in memory and the few shapes that charts are made of.
+ * canvas: a picture as the list of the few shapes that charts are made of.
  *
- * A canvas is `w` x `h` pixels of three bytes (R, G, B), rows top to bottom without padding, so
- * `px` can go to any encoder as it is. Coordinates are signed pixels with (0, 0) at the top left;
- * every drawing function may be called with any coordinates and touches only pixels inside the
- * clip rectangle. Positions given as double name points of the plane: the centre of pixel
- * (x, y) is (x + 0.5, y + 0.5).
+ * Drawing only notes what is wanted; it is painted when pixels are asked for (viz_canvas_rgb()) or
+ * when it is written as SVG (viz/svg.h), so that one canvas gives both. Coordinates are signed
+ * pixels with (0, 0) at the top left; every drawing function may be called with any coordinates and
+ * touches only pixels inside the clip rectangle. Positions given as double name points of the
+ * plane: the centre of pixel (x, y) is (x + 0.5, y + 0.5).
+ *
+ * Drawing cannot fail on the spot: where memory is out the shape is left out, and
+ * viz_canvas_check() says so at the end.
  */
 #ifndef VQ_VIZ_CANVAS_H
 #define VQ_VIZ_CANVAS_H
@@ -27,10 +30,16 @@ struct viz_rect {
     int x, y, w, h;
 };
 
+struct viz_op;
+
+/* w x h pixels and what was drawn on them so far, first to last (viz/ops.h). */
 struct viz_canvas {
     int w, h;
-    uint8_t *px; /* [h, w, 3] */
     struct viz_rect clip;
+    struct viz_op *ops;
+    size_t n_ops, room;
+    bool failed; /* memory was out: something is missing */
+    uint8_t *px; /* the picture painted last, until something is added */
 };
 
 /* A colour from 0xRRGGBB. */
@@ -55,11 +64,15 @@ void viz_canvas_free(struct viz_canvas *c); /* c may be NULL */
 void viz_canvas_clip(struct viz_canvas *c, struct viz_rect r);
 void viz_canvas_unclip(struct viz_canvas *c);
 
-/* The colour at (x, y), black outside the canvas. */
-struct viz_rgb viz_pixel(const struct viz_canvas *c, int x, int y);
+/* VQ_ENOMEM if something drawn so far could not be noted. */
+enum vq_status viz_canvas_check(const struct viz_canvas *c, struct vq_err *err);
 
-/* Mixes `color` into pixel (x, y): alpha 0 leaves it, 1 replaces it. */
-void viz_blend(struct viz_canvas *c, int x, int y, struct viz_rgb color, double alpha);
+/* The picture painted: RGB bytes [h, w, 3], rows top to bottom without padding. Borrowed until
+ * something is drawn or the canvas is freed. NULL and *err (VQ_ENOMEM) on failure. */
+const uint8_t *viz_canvas_rgb(struct viz_canvas *c, struct vq_err *err);
+
+/* The painted colour at (x, y), black outside the canvas and where painting failed. */
+struct viz_rgb viz_pixel(struct viz_canvas *c, int x, int y);
 
 /* Filled rectangle, its 1-pixel outline (inside r), and lines of `len` pixels to the right and
  * down from (x, y). */
@@ -81,8 +94,13 @@ void viz_polyline(struct viz_canvas *c, const double *x, const double *y, size_t
 void viz_disc(struct viz_canvas *c, double x, double y, double radius, struct viz_rgb color,
               double alpha);
 
-/* Copies an RGB image [h, w, 3] with its top left at (x, y), each of its pixels drawn as zoom x
- * zoom pixels (zoom < 1 counts as 1). */
-void viz_blit(struct viz_canvas *c, int x, int y, const uint8_t *rgb, int w, int h, int zoom);
+/* Spreads an image over the rectangle r, each of its pixels with sharp edges: rgb [h, w, 3], and
+ * alpha [h, w] (255 covers, 0 leaves what is there) or NULL for covering all. The image is copied.
+ * Draws nothing if a side of the image or of r is not 1 to VIZ_CANVAS_MAX. */
+void viz_image(struct viz_canvas *c, struct viz_rect r, const uint8_t *rgb, const uint8_t *alpha,
+               int w, int h);
+
+/* Draws all of `from` with its top left at (x, y). `from` stays as it is, and is not c. */
+void viz_canvas_put(struct viz_canvas *c, int x, int y, const struct viz_canvas *from);
 
 #endif

@@ -1,11 +1,9 @@
 /*
- * font: text on a canvas, in two built-in pixel faces.
+ * font: text on a canvas, in the fonts of the system (viz/paint.h).
  *
- * Text is UTF-8. ASCII and a few signs (degree, plus-minus, superscript two, micro, middle dot,
- * times, dashes, ellipsis, arrow, minus, less-or-equal, greater-or-equal) have drawings; every
- * other code point, and every byte that is not part of valid UTF-8, shows as one upright box. A
- * line feed is such a code point: text is one line. Letters are proportional, digits are all
- * equally wide.
+ * Text is UTF-8 on one line: control characters count as spaces, ill-formed bytes as U+FFFD, and
+ * what follows after VIZ_TEXT_BYTES is left out. Widths and heights are those that text has when it
+ * is painted as pixels; in an SVG it takes the same room.
  */
 #ifndef VQ_VIZ_FONT_H
 #define VQ_VIZ_FONT_H
@@ -14,10 +12,11 @@
 
 #include "viz/canvas.h"
 
+#define VIZ_TEXT_BYTES 1024
+
 struct viz_font {
-    bool small; /* the face with 7-pixel capitals instead of 9 */
+    int size; /* pixels of the em; text with a size below 1 is not there */
     bool bold;
-    int scale; /* each pixel of the face becomes scale x scale; less than 1 counts as 1 */
 };
 
 /* Pixels from the top of capitals to the baseline, and to the foot of descenders. */
@@ -44,9 +43,5 @@ int viz_text_fit(char *buf, size_t len, struct viz_font f, const char *s, int ma
 /* The same, but keeps the end of the text and puts the ellipsis in front: names of one family, as
  * paths are, differ at the end. */
 int viz_text_fit_end(char *buf, size_t len, struct viz_font f, const char *s, int max_width);
-
-/* Decodes one code point from s (not at its end) into *cp and returns the bytes used, 1 to 4. An
- * ill-formed byte gives U+FFFD and 1. */
-size_t viz_utf8_next(const char *s, uint32_t *cp);
 
 #endif

@@ -2,7 +2,10 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "core/base/mem.h"
 
 /* Distances in units of f->u pixels. */
 #define PAD        14 /* edge of the canvas to anything */
@@ -82,9 +85,9 @@ static void choose_fonts(struct viz_frame *f)
 {
     int w = f->c->w, h = f->c->h;
     f->u = max_int(1, min_int(w / 900, h / 500));
-    f->font = (struct viz_font){.small = w < 460 || h < 260, .scale = f->u};
-    f->title_font = f->font;
-    f->title_font.bold = true;
+    bool small = w < 460 || h < 260;
+    f->font = (struct viz_font){.size = (small ? 10 : 13) * f->u};
+    f->title_font = (struct viz_font){.size = (small ? 12 : 16) * f->u, .bold = true};
 }
 
 /* Text drawn at most max_width wide; returns its width. */
@@ -157,7 +160,7 @@ static int header(const struct viz_frame *f, bool draw)
     if (f->stage < VIZ_STAGE_NO_TITLE && has(f->chart->title)) {
         if (draw)
             fitted(f, f->title_font, x, y, f->chart->title, w, VIZ_INK);
-        y += line;
+        y += viz_font_height(f->title_font) + LINE_GAP * f->u;
     }
     if (f->stage < VIZ_STAGE_NO_LABELS && has(subtitle(f, buf))) {
         if (draw)
@@ -364,14 +367,27 @@ static void draw_x_axis(const struct viz_frame *f)
     }
 }
 
+/* The map from its high end down, as an image of one column. */
+static void draw_ramp(const struct viz_frame *f, struct viz_rect bar)
+{
+    uint8_t *rgb = bar.h > 0 ? vq_alloc((size_t)bar.h, 3) : NULL;
+    f->c->failed |= bar.h > 0 && !rgb;
+    for (int i = 0; rgb && i < bar.h; i++) {
+        /* The middle of each row of pixels, so that both ends of the map are half a row away. */
+        struct viz_rgb v = viz_colormap_rgb(f->map, 1 - (i + 0.5) / bar.h);
+        memcpy(rgb + 3 * i, (uint8_t[3]){v.r, v.g, v.b}, 3);
+    }
+    if (rgb)
+        viz_image(f->c, bar, rgb, NULL, 1, bar.h);
+    free(rgb);
+}
+
 static void draw_scale(const struct viz_frame *f)
 {
     int u = f->u, text = viz_font_height(f->font), ascent = viz_font_ascent(f->font);
     struct viz_rect bar = {f->plot.x + f->plot.w + 16 * u, f->plot.y, SCALE_W * u, f->plot.h};
     int right = bar.x + bar.w + TICK_GAP * u;
-    /* The middle of each row of pixels, so that both ends of the map are half a row away. */
-    for (int i = 0; i < bar.h; i++)
-        viz_hline(f->c, bar.x, bar.y + i, bar.w, viz_colormap_rgb(f->map, 1 - (i + 0.5) / bar.h));
+    draw_ramp(f, bar);
     char buf[VIZ_NUMBER_LEN];
     for (size_t i = 0; i < f->z.ticks.n; i++) {
         double t = viz_axis_at(f->z.axis, f->z.ticks.at[i]);
@@ -411,7 +427,8 @@ enum vq_status viz_frame_open(struct viz_frame *f, struct vq_err *err)
     return VQ_OK;
 }
 
-void viz_frame_close(struct viz_frame *f)
+enum vq_status viz_frame_close(struct viz_frame *f, enum vq_status status, struct viz_canvas **out,
+                               struct vq_err *err)
 {
     struct viz_rect p = f->plot;
     viz_canvas_unclip(f->c);
@@ -421,4 +438,11 @@ void viz_frame_close(struct viz_frame *f)
     if (f->stage < VIZ_STAGE_BARE && w > 0 && w <= p.w)
         viz_text(f->c, f->font, p.x + (p.w - w) / 2, p.y + (p.h - viz_font_ascent(f->font)) / 2,
                  f->empty, viz_rgb_hex(VIZ_MUTED));
+    if (status == VQ_OK)
+        status = viz_canvas_check(f->c, err);
+    if (status == VQ_OK)
+        *out = f->c;
+    else
+        viz_canvas_free(f->c);
+    return status;
 }

@@ -73,8 +73,11 @@ void viz_frame_left_out(struct viz_frame *f, size_t n);
  * there is nothing to free. On success f->c is freed by viz_canvas_free(). */
 enum vq_status viz_frame_open(struct viz_frame *f, struct vq_err *err);
 
-/* Lifts the clipping, draws what lies over the data (axis lines, the text of an empty chart). */
-void viz_frame_close(struct viz_frame *f);
+/* Lifts the clipping, draws what lies over the data (axis lines, the text of an empty chart), and
+ * hands the canvas over as *out, the caller's to free. If the data could not be drawn (`status`),
+ * or anything before: frees it instead and returns why. */
+enum vq_status viz_frame_close(struct viz_frame *f, enum vq_status status, struct viz_canvas **out,
+                               struct vq_err *err);
 
 /* Pixel coordinates of a value; NaN if the axis has no place for it. Bounded to some 30,000 pixels
  * beyond the plot, so that they convert to int safely. */

@@ -4,12 +4,13 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/base/mem.h"
 #include "viz/frame.h"
 
 /* Above this many points in all a scatter plot draws pixels instead of discs. */
-#define SCATTER_DISCS 200000
+#define SCATTER_DISCS 20000
 
 /* The spans of the points that can be drawn, and how many there are and are not. */
 struct extent {
@@ -171,29 +172,64 @@ enum vq_status viz_plot_lines(struct viz_canvas **out, const struct viz_chart *c
     if (status == VQ_OK) {
         for (size_t i = 0; i < n; i++)
             draw_line(&f, &s[i], keys[i].color);
-        viz_frame_close(&f);
-        *out = f.c;
+        status = viz_frame_close(&f, VQ_OK, out, err);
     }
     free(keys);
     return status;
 }
 
-static void draw_dots(const struct viz_frame *f, const struct viz_series *s, struct viz_rgb color,
-                      size_t total)
+/* How much of what is below a dot covers, the less the more dots there are. */
+static double dot_alpha(size_t total)
 {
-    double alpha = fmin(0.85, 26 / sqrt((double)total + 1)), radius = 2.6 * f->u;
-    alpha = fmax(alpha, 0.15);
+    return fmax(fmin(0.85, 26 / sqrt((double)total + 1)), 0.15);
+}
+
+static void draw_discs(const struct viz_frame *f, const struct viz_series *s, struct viz_rgb color,
+                       double alpha)
+{
+    for (size_t i = 0; i < s->y.n; i++) {
+        double x = viz_vec_at(s->x, i), y = viz_vec_at(s->y, i);
+        if (drawable(f->chart, x, y))
+            viz_disc(f->c, viz_frame_x(f, x), viz_frame_y(f, y), 2.6 * f->u, color, alpha);
+    }
+}
+
+/* A pixel for each point, all of them together one image over the plot. */
+static enum vq_status draw_specks(const struct viz_frame *f, const struct viz_series *s,
+                                  struct viz_rgb color, double alpha, struct vq_err *err)
+{
+    struct viz_rect p = f->plot;
+    size_t n = (size_t)p.w * (size_t)p.h;
+    uint8_t *rgb = vq_alloc(n, 4), *cover = rgb ? rgb + 3 * n : NULL;
+    if (!rgb)
+        return vq_nomem(err, "points", n, 4);
+    for (size_t i = 0; i < n; i++) {
+        memcpy(rgb + 3 * i, (uint8_t[3]){color.r, color.g, color.b}, 3);
+        cover[i] = 0;
+    }
     for (size_t i = 0; i < s->y.n; i++) {
         double x = viz_vec_at(s->x, i), y = viz_vec_at(s->y, i);
         if (!drawable(f->chart, x, y))
             continue;
-        x = viz_frame_x(f, x);
-        y = viz_frame_y(f, y);
-        if (total > SCATTER_DISCS)
-            viz_blend(f->c, (int)floor(x), (int)floor(y), color, 2 * alpha);
-        else
-            viz_disc(f->c, x, y, radius, color, alpha);
+        int px = (int)floor(viz_frame_x(f, x)) - p.x, py = (int)floor(viz_frame_y(f, y)) - p.y;
+        if (px < 0 || py < 0 || px >= p.w || py >= p.h)
+            continue;
+        uint8_t *at = &cover[(size_t)py * (size_t)p.w + (size_t)px];
+        *at = (uint8_t)(*at + ceil((255 - *at) * alpha));
     }
+    viz_image(f->c, p, rgb, cover, p.w, p.h);
+    free(rgb);
+    return VQ_OK;
+}
+
+static enum vq_status draw_dots(const struct viz_frame *f, const struct viz_series *s,
+                                struct viz_rgb color, size_t total, struct vq_err *err)
+{
+    double alpha = dot_alpha(total);
+    if (total > SCATTER_DISCS)
+        return draw_specks(f, s, color, fmin(2 * alpha, 1), err);
+    draw_discs(f, s, color, alpha);
+    return VQ_OK;
 }
 
 enum vq_status viz_plot_scatter(struct viz_canvas **out, const struct viz_chart *chart,
@@ -205,10 +241,9 @@ enum vq_status viz_plot_scatter(struct viz_canvas **out, const struct viz_chart 
     *out = NULL;
     enum vq_status status = open_xy(&f, &keys, &e, chart, s, n, 0.04, err);
     if (status == VQ_OK) {
-        for (size_t i = 0; i < n; i++)
-            draw_dots(&f, &s[i], keys[i].color, e.shown);
-        viz_frame_close(&f);
-        *out = f.c;
+        for (size_t i = 0; status == VQ_OK && i < n; i++)
+            status = draw_dots(&f, &s[i], keys[i].color, e.shown, err);
+        status = viz_frame_close(&f, status, out, err);
     }
     free(keys);
     return status;
@@ -280,8 +315,7 @@ enum vq_status viz_plot_bubbles(struct viz_canvas **out, const struct viz_chart 
     if (status == VQ_OK) {
         for (size_t i = 0; i < dots; i++)
             draw_bubble(&f, &s[b[i].series], &b[i], b[0].size, keys[b[i].series].color);
-        viz_frame_close(&f);
-        *out = f.c;
+        status = viz_frame_close(&f, VQ_OK, out, err);
     }
     free(keys);
     free(b);

@@ -48,7 +48,7 @@ struct viz_series {
 enum vq_status viz_plot_lines(struct viz_canvas **out, const struct viz_chart *chart,
                               const struct viz_series *s, size_t n, struct vq_err *err);
 
-/* The points of each series as dots, the fainter the more there are; above 200,000 points in all,
+/* The points of each series as dots, the fainter the more there are; above 20,000 points in all,
  * single pixels. */
 enum vq_status viz_plot_scatter(struct viz_canvas **out, const struct viz_chart *chart,
                                 const struct viz_series *s, size_t n, struct vq_err *err);

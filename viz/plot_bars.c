@@ -130,9 +130,7 @@ enum vq_status viz_plot_bars(struct viz_canvas **out, const struct viz_chart *ch
         viz_fill_rect(f.c,
                       (struct viz_rect){f.plot.x, (int)round(viz_frame_y(&f, 0)), f.plot.w, f.u},
                       viz_rgb_hex(VIZ_AXIS));
-    viz_frame_close(&f);
-    *out = f.c;
-    return VQ_OK;
+    return viz_frame_close(&f, VQ_OK, out, err);
 }
 
 /* The bins of a histogram: n equal steps over [lo, hi], of the logarithm if `log`. */
@@ -226,8 +224,7 @@ enum vq_status viz_plot_hist(struct viz_canvas **out, const struct viz_chart *ch
         status = viz_frame_open(&f, err);
     if (status == VQ_OK) {
         draw_hist(&f, &b, count);
-        viz_frame_close(&f);
-        *out = f.c;
+        status = viz_frame_close(&f, VQ_OK, out, err);
     }
     free(count);
     return status;

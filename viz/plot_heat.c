@@ -1,10 +1,12 @@
 /*
  * Heatmaps (viz/plot.h). Pixels ask for the cells under them, not cells for their pixels: so no
  * pixel is drawn twice, none is missed, and a matrix far larger than the picture costs one look at
- * each cell.
+ * each cell. All cells together are one image on the canvas.
  */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "core/base/mem.h"
 #include "viz/frame.h"
@@ -49,24 +51,29 @@ static double reduce(const struct viz_matrix *m, size_t r0, size_t r1, size_t c0
     return m->reduce == VIZ_REDUCE_MAX || n < 2 ? max : sum / (double)n;
 }
 
-static void draw_cells(const struct viz_frame *f, const struct viz_matrix *m, struct viz_norm norm)
+/* The cells as an image with a pixel for each, or for each pixel of the plot where cells are
+ * smaller; stretched over the plot by whoever shows it. */
+static enum vq_status draw_cells(const struct viz_frame *f, const struct viz_matrix *m,
+                                 struct viz_norm norm, struct vq_err *err)
 {
-    size_t w = (size_t)f->plot.w, h = (size_t)f->plot.h, r0, r1, c0, c1, done = SIZE_MAX;
+    size_t w = (size_t)f->plot.w, h = (size_t)f->plot.h, r0, r1, c0, c1;
+    w = m->cols < w ? m->cols : w;
+    h = m->rows < h ? m->rows : h;
+    uint8_t *rgb = vq_alloc(w * 3, h);
+    if (!rgb)
+        return vq_nomem(err, "heat map", w * 3, h);
     for (size_t y = 0; y < h; y++) {
         cells_under(m->rows, h, y, &r0, &r1);
-        if (r0 == done && m->rows <= h) { /* the same row of cells again: copy the pixels */
-            for (int x = f->plot.x; x < f->plot.x + f->plot.w; x++)
-                viz_blend(f->c, x, f->plot.y + (int)y, viz_pixel(f->c, x, f->plot.y + (int)y - 1),
-                          1);
-            continue;
-        }
-        done = r0;
         for (size_t x = 0; x < w; x++) {
             cells_under(m->cols, w, x, &c0, &c1);
             double t = viz_norm_at(norm, reduce(m, r0, r1, c0, c1));
-            viz_blend(f->c, f->plot.x + (int)x, f->plot.y + (int)y, viz_colormap_rgb(f->map, t), 1);
+            struct viz_rgb v = viz_colormap_rgb(f->map, t);
+            memcpy(rgb + 3 * (y * w + x), (uint8_t[3]){v.r, v.g, v.b}, 3);
         }
     }
+    viz_image(f->c, f->plot, rgb, NULL, (int)w, (int)h);
+    free(rgb);
+    return VQ_OK;
 }
 
 /* Says how many cells have no place on the scale and what colour stands for that. */
@@ -114,8 +121,6 @@ enum vq_status viz_plot_heat(struct viz_canvas **out, const struct viz_chart *ch
     if ((status = viz_frame_open(&f, err)) != VQ_OK)
         return status;
     if (cells > 0)
-        draw_cells(&f, m, norm);
-    viz_frame_close(&f);
-    *out = f.c;
-    return VQ_OK;
+        status = draw_cells(&f, m, norm, err);
+    return viz_frame_close(&f, status, out, err);
 }

@@ -5,7 +5,7 @@
 
 #include "core/base/file.h"
 #include "core/base/mem.h"
-#include "viz/font.h"
+#include "core/base/utf8.h"
 
 /* stb checks only some of its allocations, hence the reservation in encode_pixels(). */
 #define STB_IMAGE_WRITE_IMPLEMENTATION
@@ -122,9 +122,15 @@ static void put_utf8(struct bytes *b, uint32_t cp)
 static void put_value(struct bytes *b, const char *s, bool *ascii)
 {
     *ascii = true;
-    while (*s) {
+    size_t left = strlen(s);
+    while (left > 0) {
         uint32_t cp;
-        s += viz_utf8_next(s, &cp);
+        int step = vq_utf8_next(s, left, &cp);
+        size_t used = step > 0 ? (size_t)step : step < 0 ? (size_t)-step : left;
+        if (step == 0)
+            cp = VQ_UTF8_REPLACEMENT;
+        s += used;
+        left -= used;
         if ((cp < ' ' && cp != '\n' && cp != '\t') || cp == 0x7f)
             cp = ' ';
         *ascii &= cp < 0x80;
@@ -238,10 +244,13 @@ enum vq_status viz_png_save(const char *path, const uint8_t *rgb, size_t w, size
     return status;
 }
 
-enum vq_status viz_png_save_canvas(const char *path, const struct viz_canvas *c,
+enum vq_status viz_png_save_canvas(const char *path, struct viz_canvas *c,
                                    const struct viz_note *notes, size_t n, struct vq_err *err)
 {
-    return viz_png_save(path, c->px, (size_t)c->w, (size_t)c->h, notes, n, err);
+    const uint8_t *rgb = viz_canvas_rgb(c, err);
+    if (!rgb)
+        return VQ_ENOMEM;
+    return viz_png_save(path, rgb, (size_t)c->w, (size_t)c->h, notes, n, err);
 }
 
 /* The text of an iTXt chunk starts behind its flags and two more strings; NULL if it is damaged or

@@ -37,7 +37,7 @@ enum vq_status viz_png_save(const char *path, const uint8_t *rgb, size_t w, size
                             const struct viz_note *notes, size_t n, struct vq_err *err);
 
 /* viz_png_save() of a canvas. */
-enum vq_status viz_png_save_canvas(const char *path, const struct viz_canvas *c,
+enum vq_status viz_png_save_canvas(const char *path, struct viz_canvas *c,
                                    const struct viz_note *notes, size_t n, struct vq_err *err);
 
 /*

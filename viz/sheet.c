@@ -39,7 +39,7 @@ static bool lay_out(struct layout *l, const struct viz_sheet *sheet, size_t n, s
     l->zoom = sheet->zoom ? sheet->zoom : 1;
     if (!vq_mul_ok(w, l->zoom, &l->picture_w) || !vq_mul_ok(h, l->zoom, &l->picture_h))
         return false;
-    l->font = (struct viz_font){.small = l->picture_w < 160, .scale = l->picture_w < 800 ? 1 : 2};
+    l->font.size = l->picture_w < 160 ? 10 : l->picture_w < 800 ? 13 : 26;
     size_t caption = sheet->captions ? (size_t)viz_font_height(l->font) + CAPTION_GAP : 0;
     if (!vq_add_ok(l->picture_h, caption, &l->cell_h))
         return false;
@@ -81,10 +81,14 @@ enum vq_status viz_sheet_draw(struct viz_canvas **out, const struct viz_sheet *s
     for (size_t i = 0; i < n; i++) {
         int x = (int)(sheet->gap + i % l.columns * (l.picture_w + sheet->gap));
         int y = (int)(sheet->gap + i / l.columns * (l.cell_h + sheet->gap));
-        viz_blit(c, x, y, images[i], (int)w, (int)h, (int)l.zoom);
+        viz_image(c, (struct viz_rect){x, y, (int)l.picture_w, (int)l.picture_h}, images[i], NULL,
+                  (int)w, (int)h);
         if (sheet->captions)
             draw_caption(c, sheet, &l, x, y + (int)l.picture_h + CAPTION_GAP, sheet->captions[i]);
     }
-    *out = c;
-    return VQ_OK;
+    if ((status = viz_canvas_check(c, err)) == VQ_OK)
+        *out = c;
+    else
+        viz_canvas_free(c);
+    return status;
 }

@@ -133,21 +133,23 @@ static char *run_chafa(const struct viz_term *t, struct grid g, const uint8_t *r
 }
 
 /* The image with each pixel as large as its share of the cells, so that chafa's smoothing cannot
- * mix neighbours; *sharp is NULL if the image does not fit the cells pixel by pixel. */
-static enum vq_status sharpen(struct viz_canvas **sharp, struct grid g, const uint8_t *rgb,
-                              size_t w, size_t h, struct vq_err *err)
+ * mix neighbours; *sharp, the caller's to free, is NULL if the image does not fit the cells pixel
+ * by pixel. */
+static enum vq_status sharpen(uint8_t **sharp, struct grid g, const uint8_t *rgb, size_t w,
+                              size_t h, struct vq_err *err)
 {
+    const size_t px = SYMBOL_CELL, py = SYMBOL_CELL / 2, row = w * px * 3;
     *sharp = NULL;
     if (w != (size_t)g.columns || (h + 1) / 2 != (size_t)g.rows)
         return VQ_OK;
-    enum vq_status status = viz_canvas_new(sharp, w * SYMBOL_CELL, (size_t)g.rows * SYMBOL_CELL,
-                                           (struct viz_rgb){0, 0, 0}, err);
-    for (size_t i = 0; status == VQ_OK && i < w * h; i++) {
-        const int px = SYMBOL_CELL, py = SYMBOL_CELL / 2;
-        struct viz_rect r = {(int)(i % w) * px, (int)(i / w) * py, px, py};
-        viz_fill_rect(*sharp, r, (struct viz_rgb){rgb[3 * i], rgb[3 * i + 1], rgb[3 * i + 2]});
-    }
-    return status;
+    /* Zeroed: the lower half of the last row of cells may have no pixels. */
+    *sharp = vq_calloc((size_t)g.rows * SYMBOL_CELL, row);
+    if (!*sharp)
+        return vq_nomem(err, "picture for the terminal", (size_t)g.rows * SYMBOL_CELL, row);
+    for (size_t y = 0; y < h * py; y++)
+        for (size_t x = 0; x < w * px; x++)
+            memcpy(*sharp + y * row + 3 * x, rgb + 3 * (y / py * w + x / px), 3);
+    return VQ_OK;
 }
 
 enum vq_status viz_term_image(char **out, const struct viz_term *t, const uint8_t *rgb, size_t w,
@@ -168,13 +170,13 @@ enum vq_status viz_term_image(char **out, const struct viz_term *t, const uint8_
     if (!room)
         return vq_nomem(err, "picture for the terminal", need, 1);
     free(room);
-    struct viz_canvas *sharp = NULL;
+    uint8_t *sharp = NULL;
     enum vq_status status = pixels ? VQ_OK : sharpen(&sharp, g, rgb, w, h, err);
     if (status != VQ_OK)
         return status;
-    *out = sharp ? run_chafa(t, g, sharp->px, (size_t)sharp->w, (size_t)sharp->h)
+    *out = sharp ? run_chafa(t, g, sharp, w * SYMBOL_CELL, (size_t)g.rows * SYMBOL_CELL)
                  : run_chafa(t, g, rgb, w, h);
-    viz_canvas_free(sharp);
+    free(sharp);
     return *out ? VQ_OK : vq_nomem(err, "picture for the terminal", need, 1);
 }
 

@@ -27,14 +27,14 @@ static struct viz_canvas *draw(const struct viz_series *s, const struct viz_vec 
 }
 
 /* Pixels of one canvas that the other has in another colour, left and right of the middle. */
-static void differing(const struct viz_canvas *a, const struct viz_canvas *b, size_t count[2])
+static void differing(struct viz_canvas *a, struct viz_canvas *b, size_t count[2])
 {
     count[0] = count[1] = 0;
     for (int y = 0; y < a->h; y++)
-        for (int x = 0; x < a->w; x++)
-            count[x >= a->w / 2] +=
-                memcmp(a->px + 3 * ((size_t)y * (size_t)a->w + (size_t)x),
-                       b->px + 3 * ((size_t)y * (size_t)a->w + (size_t)x), 3) != 0;
+        for (int x = 0; x < a->w; x++) {
+            struct viz_rgb p = viz_pixel(a, x, y), q = viz_pixel(b, x, y);
+            count[x >= a->w / 2] += memcmp(&p, &q, sizeof(p)) != 0;
+        }
 }
 
 static void areas_are_as_the_sizes(void **state)

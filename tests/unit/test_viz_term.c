@@ -250,7 +250,7 @@ static void captions_are_drawn_and_cut(void **state)
         for (int x = 0; x < c->w; x++) {
             bool dark = viz_pixel(c, x, y).g < 128;
             ink += dark;
-            gap_ink += dark && (x < 4 || x >= 132 || (x >= 68 && x < 72));
+            gap_ink += dark && (x < 4 || x >= 136 || (x >= 68 && x < 72));
         }
     assert_true(ink > 60);
     assert_int_equal(gap_ink, 0);
