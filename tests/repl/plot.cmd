@@ -27,3 +27,11 @@ plot usage --out a.png --colormap rainbow
 plot cache --row 1 --out a.png
 plot attn --row 1 --out a.png
 !ls *.png
+!echo SVG
+plot usage --out a.svg
+!grep -c '<image' a.svg
+!sed -n '/<metadata>/,/^code$/p' a.svg | grep -v -e '^[0-9]' -e '^model_sha256'
+plot usage --out b.SVG --width 400 --height 300
+!ls *.svg *.SVG
+plot usage --out a.jpg
+plot usage --out svg
