@@ -365,6 +365,7 @@ static enum sh_rc verify_rows(struct sh *sh, struct sh_model *m, const struct sh
 {
     struct vq_err err = {0};
     struct vq_verify_result worst = {.passed = true};
+    double pairs = (double)in->rows * ((double)in->cols - 1); /* tokens that are predicted */
     const struct vq_engine *e = sh_model_engine(sh, m, &err);
     if (!e)
         return sh_fail(sh, &err);
@@ -377,6 +378,7 @@ static enum sh_rc verify_rows(struct sh *sh, struct sh_model *m, const struct sh
         worst.positions += one.positions;
         worst.code_mismatches += one.code_mismatches;
         worst.passed = worst.passed && one.passed;
+        worst.bits_change += one.bits_change * ((double)in->cols - 1) / pairs;
         worst.max_abs_logit_error = fmax(worst.max_abs_logit_error, one.max_abs_logit_error);
         worst.max_rel_state_error = fmax(worst.max_rel_state_error, one.max_rel_state_error);
     }
@@ -385,6 +387,8 @@ static enum sh_rc verify_rows(struct sh *sh, struct sh_model *m, const struct sh
     sh_f64(sh, "max_abs_logit_error", worst.max_abs_logit_error);
     sh_f64(sh, "max_rel_state_error", worst.max_rel_state_error);
     sh_uint(sh, "code_mismatches", worst.code_mismatches);
+    if (in->cols > 1)
+        sh_f64(sh, "bits_per_token_change", worst.bits_change);
     sh_uint(sh, "positions", worst.positions);
     sh_bool(sh, "passed", worst.passed);
     enum sh_rc rc = sh_end(sh);
@@ -431,7 +435,9 @@ const struct sh_cmd cmd_verify = {
     .summary = "check the model against a quadratic float64 reference",
     .detail = "The reference computes attention by its definition, every query against every "
               "earlier key, with nothing cached and nothing folded, from this very checkpoint. "
-              "Fails (exit status 1) when a logit or the cache is off by more than 1e-4.",
+              "Fails (exit status 1) when a logit or the cache is off by more than 1e-4. "
+              "bits_per_token_change is what the prepared weights (bf16, int8) cost on these "
+              "tokens: bits by which they predict the next token worse than the checkpoint.",
     .examples = verify_examples,
     .needs = SH_NEED_MODEL,
     .opts = verify_opts,

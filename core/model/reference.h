@@ -41,6 +41,8 @@ struct vq_verify_result {
     double max_rel_state_error; /* aggregate means, window values and counts after the last token,
                                    relative to the largest entry of each array */
     size_t code_mismatches;     /* shortcodes that differ although they are no tie (1e-4) */
+    double bits_change;         /* mean bits per token, of those after the first, by which the
+                                   engine predicts worse than the reference; NaN for one token */
     bool passed;                /* no mismatch, and both errors at most 1e-4 */
 };
 struct vq_engine;

@@ -152,6 +152,37 @@ static void compare_outputs(struct vq_verify_result *out, const struct seen *s,
         out->code_mismatches += s->codes[i] != r->codes[i];
 }
 
+/* Nats of `target`, given its logits. */
+static double nats(const double *logits, size_t N, int32_t target)
+{
+    double most = logits[0], sum = 0;
+    for (size_t i = 1; i < N; i++)
+        most = fmax(most, logits[i]);
+    for (size_t i = 0; i < N; i++)
+        sum += exp(logits[i] - most);
+    return log(sum) + most - logits[target];
+}
+
+/* Each token is predicted at the one before it. The reference takes its own codes except in ties,
+ * so what rounded weights do to the codes counts. */
+static enum vq_status compare_bits(struct vq_verify_result *out, const struct seen *s,
+                                   const struct vq_reference *r, const int32_t *tokens,
+                                   struct vq_err *err)
+{
+    size_t N = (size_t)s->c->n_vocab;
+    double *logits = vq_alloc(N, sizeof(*logits)), change = 0;
+    if (!logits)
+        return vq_nomem(err, "logits of a token", N, sizeof(*logits));
+    for (size_t t = 0; t + 1 < r->T; t++) {
+        for (size_t i = 0; i < N; i++)
+            logits[i] = s->logits[t * N + i];
+        change += nats(logits, N, tokens[t + 1]) - nats(r->logits + t * N, N, tokens[t + 1]);
+    }
+    free(logits);
+    out->bits_change = r->T > 1 ? change / log(2) / (double)(r->T - 1) : NAN;
+    return VQ_OK;
+}
+
 enum vq_status vq_verify(struct vq_verify_result *out, const struct vq_model *m,
                          const struct vq_engine *e, const int32_t *tokens, size_t T,
                          const struct vq_cancel *cancel, struct vq_err *err)
@@ -167,6 +198,8 @@ enum vq_status vq_verify(struct vq_verify_result *out, const struct vq_model *m,
         st = vq_reference_follow(&reference, m, tokens, T, seen.codes, cancel, err);
     if (!st)
         st = compare_state(out, seen.c, session, &reference, err);
+    if (!st)
+        st = compare_bits(out, &seen, &reference, tokens, err);
     if (!st) {
         compare_outputs(out, &seen, &reference);
         out->passed = out->max_abs_logit_error <= TOLERANCE &&

@@ -265,10 +265,12 @@ static void test_verify(void **state)
             fail_msg("%s: logits off by %g, state by %g, %zu codes", golden_cases[i],
                      r.max_abs_logit_error, r.max_rel_state_error, r.code_mismatches);
         assert_true(r.max_abs_logit_error > 0 && r.max_rel_state_error > 0);
+        assert_true(fabs(r.bits_change) < 1e-5);
     }
     /* Shorter than the window, and one token. */
     assert_true(verify("mem32_block8", VQ_WEIGHT_F32, 20).passed);
     assert_true(verify("heads3", VQ_WEIGHT_F32, 1).passed);
+    assert_true(isnan(verify("heads3", VQ_WEIGHT_F32, 1).bits_change));
 }
 
 /* Weights rounded to bfloat16 are another model, and verify says so. */
@@ -278,6 +280,7 @@ static void test_verify_notices(void **state)
     struct vq_verify_result r = verify("heads3", VQ_WEIGHT_BF16, 0);
     assert_false(r.passed);
     assert_true(r.max_abs_logit_error > 1e-4 && r.max_rel_state_error > 1e-4);
+    assert_true(fabs(r.bits_change) > 1e-6 && fabs(r.bits_change) < 0.01);
 }
 
 int main(void)
