@@ -62,7 +62,7 @@ enum sh_rc sh_bench_paper(struct sh *sh, const struct sh_args *a);
         {.name = "quick", .kind = SH_FLAG, .help = "paper: two short lengths, once, as a trial"},  \
     {                                                                                              \
         .name = "out", .letter = 'o', .kind = SH_OUTPATH, .value = "F.png",                        \
-        .help = "paper: a picture of it"                                                           \
+        .help = "paper: a picture of it: .png or .svg"                                             \
     }
 
 #endif

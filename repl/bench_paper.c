@@ -294,7 +294,7 @@ static enum vq_status draw(const struct report *r, struct vq_err *err)
     sh_notes_begin(&notes, r->sh, NULL);
     sh_notes_add(&notes, "Title", "Transformer-VQ against quadratic models");
     if (!status)
-        status = viz_png_save_canvas(path, all, notes.v, notes.n, err);
+        status = sh_picture_write(all, path, &notes, err);
     if (!status) {
         sh_terminal_canvas(r->sh, all);
         sh_run_file(r->sh, "image", path);
@@ -307,6 +307,10 @@ enum sh_rc sh_bench_paper(struct sh *sh, const struct sh_args *a)
 {
     struct vq_err err = {0};
     struct report r = {.sh = sh, .a = a};
+    const char *path = sh_opt_text(a, "out");
+    if (path && !sh_picture_path(path))
+        return sh_bad_arg(sh, sh_opt_word(a, "out"),
+                          "a picture's name ends in .png or .svg; found '%s'", path);
     enum vq_status status = sh_bench_settings(&r.settings, a, "text-medium", &err);
     if (status != VQ_OK)
         return sh_fail(sh, &err);

@@ -45,14 +45,19 @@ bool sh_picture_path(const char *path)
     return ends_with(path, ".png") || ends_with(path, ".svg");
 }
 
+enum vq_status sh_picture_write(struct viz_canvas *c, const char *path, const struct sh_notes *t,
+                                struct vq_err *err)
+{
+    return ends_with(path, ".svg") ? viz_svg_save(path, c, t->v, t->n, err)
+                                   : viz_png_save_canvas(path, c, t->v, t->n, err);
+}
+
 static enum sh_rc finish(struct sh *sh, struct viz_canvas *c, const char *path,
                          const struct sh_notes *t, bool show)
 {
     struct vq_err err = {0};
     int w = c->w, h = c->h;
-    enum vq_status status = ends_with(path, ".svg")
-                                ? viz_svg_save(path, c, t->v, t->n, &err)
-                                : viz_png_save_canvas(path, c, t->v, t->n, &err);
+    enum vq_status status = sh_picture_write(c, path, t, &err);
     if (status == VQ_OK && show)
         sh_terminal_canvas(sh, c);
     viz_canvas_free(c);

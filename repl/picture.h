@@ -27,8 +27,11 @@ void sh_notes_seed(struct sh_notes *t, uint64_t seed);
 /* Whether the name ends in .png or .svg, whatever the case. */
 bool sh_picture_path(const char *path);
 
-/* Writes the canvas to path, as SVG if it ends so, else as PNG; shows it on a terminal, reports
- * {path, width, height}. Frees c. */
+/* Writes the canvas to path, as SVG if it ends so, else as PNG. */
+enum vq_status sh_picture_write(struct viz_canvas *c, const char *path, const struct sh_notes *t,
+                                struct vq_err *err);
+
+/* The same, shows it on a terminal, and reports {path, width, height}. Frees c. */
 enum sh_rc sh_picture_finish(struct sh *sh, struct viz_canvas *c, const char *path,
                              const struct sh_notes *t);
 /* The same without showing it. */

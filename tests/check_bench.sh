@@ -39,6 +39,8 @@ awk -F, 'NR > 1 && !($3 > 0 && $6 > 0 && ($6 - $3 / $4) ^ 2 < 1e-6 && ($7 - $3 /
     print; bad = 1 } END { exit bad }' paper.csv || fail 'a ratio is not that of its rates'
 says 'of its rate at'
 "$tools/png_info" p.png > info || fail 'there is no picture'
+want 1 vqsh --no-log -c 'bench paper --preset text-tiny --quick --out p.gif'
+says 'ends in .png or .svg'
 want 0 vqsh --db b.db --format json -c 'run -1'
 shows 'forward+backward 256 vq_over_blocked'
 want 0 vqsh --db b.db --format csv -c "sql \"SELECT count(*) AS n FROM v_metrics\""
