@@ -15,7 +15,8 @@
 #include "repl/tracked.h"
 #include "viz/sheet.h"
 
-#define SHEET_ZOOM 3
+#define SHEET_ZOOM    3
+#define SHEET_CAPTION 48
 
 /* The picture that the session holds so far, without the eos before it. */
 static enum vq_status fed_picture(struct sh_sampling *s, struct sh_history *h, struct vq_err *err)
@@ -128,25 +129,37 @@ static void make_notes(struct sh_sampling *s, size_t b, struct sh_notes *t, char
     sh_notes_add(t, "prompt_rows", given);
 }
 
+/* All the pictures on one sheet, each with its number and seed below it while there is room. */
 static enum vq_status save_sheet(struct sh_sampling *s, const char *path, struct vq_err *err)
 {
     struct viz_sheet sheet = viz_sheet_default();
     struct viz_canvas *c = NULL;
     struct sh_notes notes;
-    char given[24];
+    char given[24], (*text)[SHEET_CAPTION] = vq_calloc(s->n, sizeof(*text));
     const uint8_t **images = vq_calloc(s->n, sizeof(*images));
-    if (!images)
-        return vq_nomem(err, "contact sheet", s->n, sizeof(*images));
-    for (size_t b = 0; b < s->n; b++)
+    const char **captions = vq_calloc(s->n, sizeof(*captions));
+    enum vq_status status = VQ_OK;
+    if (!images || !captions || !text) {
+        status = vq_nomem(err, "contact sheet", s->n, sizeof(*text));
+        goto done;
+    }
+    for (size_t b = 0; b < s->n; b++) {
         images[b] = s->drawn[b].rgb;
-    sheet.zoom = s->n <= 256 ? SHEET_ZOOM : 1;
-    enum vq_status status =
-        viz_sheet_draw(&c, &sheet, images, s->n, SH_IMAGE_SIDE, SH_IMAGE_SIDE, err);
+        snprintf(text[b], sizeof(text[b]), "%zu: seed %llu", b, (unsigned long long)(s->seed + b));
+        captions[b] = text[b];
+    }
+    bool room = s->n <= 256;
+    sheet.zoom = room ? SHEET_ZOOM : 1;
+    sheet.captions = room ? captions : NULL;
+    status = viz_sheet_draw(&c, &sheet, images, s->n, SH_IMAGE_SIDE, SH_IMAGE_SIDE, err);
     make_notes(s, 0, &notes, given);
     if (status == VQ_OK)
         status = viz_png_save_canvas(path, c, notes.v, notes.n, err);
+done:
     viz_canvas_free(c);
+    free(captions);
     free(images);
+    free(text);
     return status;
 }
 

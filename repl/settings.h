@@ -17,7 +17,7 @@ struct sh_settings {
     char format[16];       /* "auto": table on a terminal, plain elsewhere */
     char color[8];         /* auto always never */
     char pager[8];         /* on off */
-    char preview[8];       /* half kitty sixel none: how pictures are shown in the terminal */
+    char preview[8];       /* auto half kitty sixel none: how pictures are shown in the terminal */
     char weights[8];       /* f32 bf16 int8: how `load` prepares weights */
     char gemm[16];         /* matrix product back-end, or "auto" */
     char seed[24];         /* "random", or a number */

@@ -45,6 +45,9 @@ done
 file=set/sheet.png
 info $file
 has "^note run $run$"
+# Two rows of pictures three times as large, 4 pixels around each; what is more are the captions.
+high=$(sed -n 's/^size 396 //p' info)
+[ "${high:-0}" -ge $((2 * 192 + 12 + 2 * 8)) ] || fail "the sheet has no room for captions: $(head -n 1 info)"
 "$tools/json_pick" index tokens seed path text sheet < out > rows
 for i in 0 1 2; do
     printf '%d\t12288\t%d\tset/sample-%d.png\tnull\tset/sheet.png\n' $i $((5 + i)) $i
@@ -134,5 +137,13 @@ info half--47.png
 [ "$(sed -n 's/^grey //p' info)" -gt 200 ] || fail "the picture was whole before the interrupt"
 want 0 vqsh --db runs.db --format json -c 'run -1'
 [ "$("$tools/json_pick" status < out)" = interrupted ] || fail "the run is not marked: $(cat out)"
+
+# Where the system has no font charts still have letters: an SVG draws each kind of letter once and
+# uses it wherever it stands.
+echo '<?xml version="1.0"?><fontconfig><cachedir>fonts</cachedir></fontconfig>' > no-fonts.conf
+want 0 env FONTCONFIG_FILE="$work/no-fonts.conf" "$program" --no-log --quiet \
+    -c "$load; plot usage --out bare.svg"
+[ "$(grep -c '<use ' bare.svg)" -ge 20 ] || fail "without fonts a chart has no letters"
+grep -q '^count$' bare.svg || fail "without fonts a chart does not say what it shows"
 
 exit $status

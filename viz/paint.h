@@ -1,8 +1,8 @@
 /*
  * paint: canvases as pixels and as SVG, and how large text will be: the one place that knows the
  * drawing library (Cairo) and, behind it, the fonts of the system. Nothing is loaded before the
- * first call. Text is set in DejaVu Sans, else in what the system has instead; without any font at
- * all charts have their shapes and no text.
+ * first call. Text is set in DejaVu Sans, else in what the system has instead; where it has no font at
+ * all, in the plain strokes that the library brings.
  */
 #ifndef VQ_VIZ_PAINT_H
 #define VQ_VIZ_PAINT_H

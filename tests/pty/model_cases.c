@@ -215,6 +215,24 @@ static const char *paints_rows(struct terminal *t)
     return NULL;
 }
 
+/* Only a name that says so turns pixels on; what was asked for is done anywhere. */
+static const char *picture_protocols(struct terminal *t)
+{
+    static const char kitty[] = "\x1b_Ga=T", sixel[] = "\x1bP";
+    WANT(make_painter(t, 1, 32), "no model of pictures");
+    term_send(t, "set pager off\rload ~/paint.safetensors\r");
+    WANT(term_expect(t, "@0> "), "the model was not loaded");
+    term_send(t, "plot usage --out ~/usage.png\r");
+    WANT(term_expect(t, kitty), "no kitty picture on a terminal of that name");
+    WANT(term_expect(t, "height"), "no closing record");
+    term_send(t, "set preview sixel\rplot usage --out ~/usage.png\r");
+    WANT(term_expect(t, sixel), "no sixel picture, which was asked for");
+    WANT(term_expect(t, "height"), "no closing record");
+    term_send(t, "set preview half\rplot usage --out ~/usage.png\r");
+    WANT(term_expect(t, "\xe2\x96\x80"), "no half-blocks, which were asked for");
+    return NULL;
+}
+
 static const char *stop_painting(struct terminal *t)
 {
     /* Slow enough that the fastest machine is still painting when Ctrl-C comes. */
@@ -234,6 +252,8 @@ static const char *stop_painting(struct terminal *t)
 
 static const char *const true_colour[] = {"NO_COLOR=", "COLORTERM=truecolor", NULL};
 
+static const char *const kitty_env[] = {"NO_COLOR=", "TERM=xterm-kitty", NULL};
+
 const struct pty_case model_cases[] = {
     {"model_stop_feed", stop_feed, {0}, false},
     {"model_stop_score", stop_score, {0}, false},
@@ -243,6 +263,7 @@ const struct pty_case model_cases[] = {
     {"model_completion", completion, {0}, true},
     {"model_narrow", narrow, {.rows = 400, .columns = 20}, false},
     {"model_paints_rows", paints_rows, {.rows = 100, .env = true_colour}, false},
+    {"model_picture_protocols", picture_protocols, {.rows = 100, .env = kitty_env}, false},
     {"model_stop_painting", stop_painting, {0}, false},
     {NULL, NULL, {0}, false},
 };
