@@ -265,14 +265,10 @@ static enum vq_status read_runs(struct diff *d, const struct sh_args *a, struct 
 
 static enum sh_rc show(struct diff *d)
 {
-    bool same = true;
     announce(d);
     for (size_t i = 0; i < d->c.n_rows; i++) {
         const struct sh_compare_row *row = &d->c.rows[i];
-        /* Where the last values of a metric differ, its other numbers are no news. */
-        bool news = !sh_compare_same(&d->c, row) && (same || !row->detail);
-        same = row->detail ? same : sh_compare_same(&d->c, row);
-        if (d->all || news || strcmp(row->name, "id") == 0)
+        if (d->all || sh_compare_is_news(&d->c, i) || strcmp(row->name, "id") == 0)
             put_row(d, row);
         else
             d->left_out++;

@@ -12,6 +12,7 @@
 #include "repl/attn_run.h"
 #include "repl/cmds.h"
 #include "repl/curves.h"
+#include "repl/inner.h"
 #include "repl/input.h"
 #include "repl/out.h"
 #include "repl/pick.h"
@@ -19,7 +20,6 @@
 #include "repl/plot.h"
 #include "repl/query.h"
 #include "repl/runlog.h"
-#include "repl/split.h"
 #include "repl/terminal.h"
 #include "repl/tokens.h"
 #include "viz/plot.h"
@@ -467,47 +467,24 @@ const struct sh_cmd cmd_plot = {
 
 /* ---- charts for other commands ---- */
 
-static enum sh_rc chart_from(struct sh *sh, const struct sh_words *words, struct sh_chart *out)
+static enum sh_rc draw_chart(struct sh *sh, const struct sh_args *a, void *ud)
 {
-    struct sh_args args;
-    enum sh_rc rc = sh_args_parse(sh, &cmd_plot, words, &args);
-    if (rc != SH_OK)
-        return rc;
-    struct sh_plotting p = {.sh = sh, .a = &args, .chart = chart_of(&args), .unseen = true};
-    const struct kind *kind = find_kind(sh_arg(&args, 0));
-    rc = kind ? draw(&p, kind, &out->canvas) : sh_failf(sh, "no picture is called that");
+    struct sh_chart *out = ud;
+    struct sh_plotting p = {.sh = sh, .a = a, .chart = chart_of(a), .unseen = true};
+    const struct kind *kind = find_kind(sh_arg(a, 0));
+    enum sh_rc rc = kind ? draw(&p, kind, &out->canvas) : sh_failf(sh, "no picture is called that");
     snprintf(out->title, sizeof(out->title), "%s", p.title);
     sh_heads_release(&p.heads);
-    sh_args_release(&args);
     return rc;
 }
 
 enum sh_rc sh_plot_chart(struct sh *sh, const char *arguments, struct sh_chart *out)
 {
-    struct sh outer = *sh;
-    struct vq_text line = {0};
-    struct sh_splitter s;
-    struct sh_words words;
-    struct vq_err err = {0};
-    enum sh_rc rc;
+    char *line = NULL;
     *out = (struct sh_chart){0};
-    vq_text_printf(&line, "plot %s --out none.png", arguments);
-    if (line.failed)
+    if (asprintf(&line, "plot %s --out none.png", arguments) < 0)
         return sh_failf(sh, "out of memory");
-    sh->text = line.data; /* what carets of its errors point into */
-    sh->text_size = line.len;
-    sh->words = NULL;
-    sh_splitter_init(&s, line.data, line.len);
-    if (sh_split_next(&s, &words, &err) == SH_SPLIT_OK) {
-        sh->words = &words;
-        rc = chart_from(sh, &words, out);
-        sh_words_release(&words);
-    } else {
-        rc = sh_failf(sh, "%s: no such picture", arguments);
-    }
-    sh->text = outer.text;
-    sh->text_size = outer.text_size;
-    sh->words = outer.words;
-    vq_text_release(&line);
+    enum sh_rc rc = sh_inner(sh, line, draw_chart, out);
+    free(line);
     return rc;
 }

@@ -20,50 +20,28 @@
 
 /* ---- the text in colours ---- */
 
-/* Steps of surprise, in bits, and the colours behind text of each: from paper to dark red. */
-static const struct step {
-    double below;
+/* The colours behind text of each step of surprise: from paper to dark red. */
+static const struct colour {
     uint8_t r, g, b, ink; /* background; ink 0: dark letters, 1: light ones */
     uint8_t cube;         /* the nearest of 256 colours */
     const char *basic;    /* what sixteen colours can do */
-} steps[] = {
-    {1.0, 255, 255, 255, 0, 231, ""},           {2.0, 254, 237, 190, 0, 223, "\x1b[33m"},
-    {4.0, 253, 196, 120, 0, 216, "\x1b[33;1m"}, {7.0, 236, 128, 75, 0, 173, "\x1b[31m"},
-    {11.0, 196, 56, 48, 1, 167, "\x1b[31;1m"},  {INFINITY, 128, 12, 52, 1, 89, "\x1b[35;1m"}};
-enum { N_STEPS = sizeof(steps) / sizeof(steps[0]) };
+} colours[SH_SURPRISE_STEPS] = {
+    {255, 255, 255, 0, 231, ""},           {254, 237, 190, 0, 223, "\x1b[33m"},
+    {253, 196, 120, 0, 216, "\x1b[33;1m"}, {236, 128, 75, 0, 173, "\x1b[31m"},
+    {196, 56, 48, 1, 167, "\x1b[31;1m"},   {128, 12, 52, 1, 89, "\x1b[35;1m"}};
 
-static void put_colour(struct vq_text *to, enum viz_term_colors colours, double bits)
+static void put_colour(struct vq_text *to, enum viz_term_colors depth, size_t step)
 {
-    size_t i = 0;
-    while (i + 1 < N_STEPS && bits >= steps[i].below)
-        i++;
-    const struct step *s = &steps[i];
-    if (i == 0)
+    const struct colour *c = &colours[step];
+    if (step == 0)
         return; /* what was expected looks like any text */
-    if (colours == VIZ_COLORS_TRUE)
-        vq_text_printf(to, "\x1b[48;2;%d;%d;%dm\x1b[%sm", s->r, s->g, s->b,
-                       s->ink ? "38;2;255;255;255" : "38;2;20;20;20");
-    else if (colours == VIZ_COLORS_256)
-        vq_text_printf(to, "\x1b[48;5;%dm\x1b[38;5;%dm", s->cube, s->ink ? 231 : 232);
+    if (depth == VIZ_COLORS_TRUE)
+        vq_text_printf(to, "\x1b[48;2;%d;%d;%dm\x1b[%sm", c->r, c->g, c->b,
+                       c->ink ? "38;2;255;255;255" : "38;2;20;20;20");
+    else if (depth == VIZ_COLORS_256)
+        vq_text_printf(to, "\x1b[48;5;%dm\x1b[38;5;%dm", c->cube, c->ink ? 231 : 232);
     else
-        vq_text_puts(to, s->basic);
-}
-
-/* A run of tokens whose bytes end with a whole character. */
-struct run {
-    char bytes[256];
-    size_t n;
-    double bits;
-};
-
-/* Bytes at the end of s[n] that begin a character and do not finish it. */
-static size_t unfinished(const char *s, size_t n)
-{
-    uint32_t cp;
-    for (size_t back = 1; back <= 3 && back <= n; back++)
-        if (((unsigned char)s[n - back] & 0xc0) == 0xc0)
-            return vq_utf8_next(s + n - back, back, &cp) == 0 ? back : 0;
-    return 0;
+        vq_text_puts(to, c->basic);
 }
 
 /* Whether a character moves no cursor and turns no direction of writing. */
@@ -75,34 +53,38 @@ static bool harmless(uint32_t cp)
     return !control && !turning;
 }
 
-static void put_run(struct vq_text *to, enum viz_term_colors colours, struct run *r)
+struct coloured {
+    struct vq_text text;
+    enum viz_term_colors depth;
+};
+
+static void put_run(void *ud, const char *bytes, size_t n, double bits)
 {
-    bool line = r->n > 0 && r->bytes[r->n - 1] == '\n';
-    put_colour(to, colours, r->bits);
-    for (size_t i = 0; i < r->n;) {
+    struct coloured *c = ud;
+    struct vq_text *to = &c->text;
+    size_t step = sh_surprise_step(bits);
+    put_colour(to, c->depth, step);
+    for (size_t i = 0; i < n;) {
         uint32_t cp;
-        int len = vq_utf8_next(r->bytes + i, r->n - i, &cp);
+        int len = vq_utf8_next(bytes + i, n - i, &cp);
         if (len > 0 && harmless(cp))
-            vq_text_put(to, r->bytes + i, (size_t)len);
+            vq_text_put(to, bytes + i, (size_t)len);
         else if (cp == '\n' && len > 0)
-            vq_text_puts(to, r->bits >= 1.0 ? "\xe2\x8f\x8e" : ""); /* a sign to carry the colour */
+            vq_text_puts(to, step ? "\xe2\x8f\x8e" : ""); /* a sign to carry the colour */
         else
-            vq_text_printf(to, "\\x%02x", (unsigned char)r->bytes[i]);
+            vq_text_printf(to, "\\x%02x", (unsigned char)bytes[i]);
         i += len > 0 ? (size_t)len : 1;
     }
-    vq_text_puts(to, r->bits >= steps[0].below ? "\x1b[0m" : "");
-    vq_text_puts(to, line ? "\n" : "");
-    *r = (struct run){0};
+    vq_text_puts(to, step ? "\x1b[0m" : "");
+    vq_text_puts(to, n > 0 && bytes[n - 1] == '\n' ? "\n" : "");
 }
 
-static void put_legend(struct vq_text *to, enum viz_term_colors colours)
+static void put_legend(struct vq_text *to, enum viz_term_colors depth)
 {
-    static const char *const names[N_STEPS] = {" <1 ",  " 1-2 ",  " 2-4 ",
-                                               " 4-7 ", " 7-11 ", " >11 "};
     vq_text_puts(to, "\nbits: ");
-    for (size_t i = 0; i < N_STEPS; i++) {
-        put_colour(to, colours, i == 0 ? 0.0 : steps[i - 1].below);
-        vq_text_puts(to, names[i]);
+    for (size_t i = 0; i < SH_SURPRISE_STEPS; i++) {
+        put_colour(to, depth, i);
+        vq_text_printf(to, " %s ", sh_surprise_step_name(i));
         vq_text_puts(to, "\x1b[0m");
     }
     vq_text_puts(to, "\n");
@@ -110,26 +92,17 @@ static void put_legend(struct vq_text *to, enum viz_term_colors colours)
 
 static enum sh_rc show_text(const struct sh_surprising *s)
 {
-    const struct vq_vocab *v = vq_model_vocab(s->m->model);
-    struct vq_text text = {0};
+    struct coloured c = {0};
     struct viz_term term;
-    struct run r = {0};
-    double nats = 0.0;
     sh_terminal_pictures(s->sh, &term);
-    for (size_t i = 0; i < s->n; i++) {
-        int32_t id = sh_surprise_target(s, i);
-        r.n += vq_vocab_bytes(v, id, r.bytes + r.n, sizeof(r.bytes) - r.n);
-        r.bits += s->v[i].nats * BITS;
-        nats += s->v[i].nats;
-        if (unfinished(r.bytes, r.n) == 0 || r.n > 128 || i + 1 == s->n)
-            put_run(&text, term.colors, &r);
-    }
-    put_legend(&text, term.colors);
-    vq_text_printf(&text, "%.4f bits per token over %zu tokens\n", nats * BITS / (double)s->n,
+    c.depth = term.colors;
+    double nats = sh_surprise_text(s, s->n, put_run, &c);
+    put_legend(&c.text, c.depth);
+    vq_text_printf(&c.text, "%.4f bits per token over %zu tokens\n", nats * BITS / (double)s->n,
                    s->n);
-    enum sh_rc rc =
-        text.failed ? sh_failf(s->sh, "out of memory") : sh_out_text(s->sh, text.data, text.len);
-    vq_text_release(&text);
+    enum sh_rc rc = c.text.failed ? sh_failf(s->sh, "out of memory")
+                                  : sh_out_text(s->sh, c.text.data, c.text.len);
+    vq_text_release(&c.text);
     return rc;
 }
 

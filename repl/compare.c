@@ -215,3 +215,11 @@ bool sh_compare_same(const struct sh_compare *c, const struct sh_compare_row *ro
             return false;
     return true;
 }
+
+bool sh_compare_is_news(const struct sh_compare *c, size_t i)
+{
+    size_t last = i;
+    while (last > 0 && c->rows[last].detail)
+        last--;
+    return !sh_compare_same(c, &c->rows[i]) && (last == i || sh_compare_same(c, &c->rows[last]));
+}

@@ -37,6 +37,9 @@ void sh_compare_release(struct sh_compare *c);
 bool sh_same_value(const struct vq_value *a, const struct vq_value *b);
 /* All the runs have the same. */
 bool sh_compare_same(const struct sh_compare *c, const struct sh_compare_row *row);
+/* Row i is worth showing: the runs differ in it, and it is not just one more number of a metric
+ * whose last values differ already. */
+bool sh_compare_is_news(const struct sh_compare *c, size_t i);
 /* A number; false for anything else. */
 bool sh_as_number(const struct vq_value *v, double *out);
 

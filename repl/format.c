@@ -6,11 +6,12 @@
 #include "repl/html.h"
 #include "repl/out_private.h"
 
-/* Characters that move the cursor, colour, or turn the direction of writing. */
+/* Characters that move the cursor, colour, turn the direction of writing, or are none at all. */
 static bool steers(uint32_t cp)
 {
     return cp < 0x20 || (cp >= 0x7f && cp < 0xa0) || cp == 0x200e || cp == 0x200f ||
-           (cp >= 0x2028 && cp <= 0x202e) || (cp >= 0x2066 && cp <= 0x2069) || cp == 0xfeff;
+           (cp >= 0x2028 && cp <= 0x202e) || (cp >= 0x2066 && cp <= 0x2069) || cp == 0xfeff ||
+           (cp & 0xfffe) == 0xfffe;
 }
 
 static void put_steering(uint32_t cp, struct vq_text *to)

@@ -45,6 +45,13 @@ void sh_html_string(struct vq_text *to, const char *s)
     sh_html_text(to, s, strlen(s), false);
 }
 
+void sh_html_element(struct vq_text *to, const char *tag, const char *text)
+{
+    vq_text_printf(to, "<%s>", tag);
+    sh_html_string(to, text);
+    vq_text_printf(to, "</%s>\n", tag);
+}
+
 void sh_html_base64(struct vq_text *to, const uint8_t *data, size_t n)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -67,7 +74,6 @@ static bool is_number(const struct sh_cell *c)
            c->kind == SH_CELL_F32;
 }
 
-/* A cell with the tag "td"; a number with its full value. */
 static void put_cell(const struct sh_result *r, const struct sh_cell *c, struct vq_text *to)
 {
     if (c->kind == SH_CELL_TEXT || c->kind == SH_CELL_JSON) {
@@ -85,9 +91,39 @@ static void put_cell(const struct sh_result *r, const struct sh_cell *c, struct 
     vq_text_puts(to, "</td>");
 }
 
-static void put_name(const struct sh_column *col, const char *scope, struct vq_text *to)
+void sh_html_cell(struct vq_text *to, const struct vq_value *v)
 {
-    vq_text_printf(to, "<th scope=\"%s\">", scope);
+    struct sh_result none = {0};
+    struct sh_cell c = {.kind = v->kind == VQ_VALUE_INT    ? SH_CELL_INT
+                                : v->kind == VQ_VALUE_REAL ? SH_CELL_F64
+                                                           : SH_CELL_NULL};
+    if (v->kind == VQ_VALUE_TEXT || v->kind == VQ_VALUE_BLOB) {
+        vq_text_puts(to, "<td>");
+        sh_html_text(to, v->text, v->len, true);
+        vq_text_puts(to, "</td>");
+        return;
+    }
+    if (v->kind == VQ_VALUE_INT)
+        c.v.i = v->i;
+    else
+        c.v.d = v->d;
+    put_cell(&none, &c, to);
+}
+
+/* Whether a column of numbers begins here, by the first of the rows at hand that has a value. */
+static bool numbers_below(const struct sh_result *r, size_t col)
+{
+    for (size_t row = 0; row < r->n_row; row++) {
+        const struct sh_cell *c = r->cell + row * r->n_col + col;
+        if (c->kind != SH_CELL_NULL)
+            return is_number(c);
+    }
+    return false;
+}
+
+static void put_name(const struct sh_column *col, bool number, struct vq_text *to)
+{
+    vq_text_puts(to, number ? "<th scope=\"col\" class=\"n\">" : "<th scope=\"col\">");
     sh_html_string(to, col->name);
     vq_text_puts(to, "</th>");
 }
@@ -101,8 +137,18 @@ void sh_html_begin(const struct sh_result *r, struct vq_text *to)
     vq_text_puts(to, "<table class=\"list\"><thead><tr>");
     for (size_t i = 0; i < r->n_col; i++)
         if (!r->col[i].hidden)
-            put_name(&r->col[i], "col", to);
+            put_name(&r->col[i], numbers_below(r, i), to);
     vq_text_puts(to, "</tr></thead><tbody>\n");
+}
+
+static void put_field(const struct sh_result *r, const struct sh_column *col,
+                      const struct sh_cell *c, struct vq_text *to)
+{
+    vq_text_puts(to, "<tr><th scope=\"row\">");
+    sh_html_string(to, col->name);
+    vq_text_puts(to, "</th>");
+    put_cell(r, c, to);
+    vq_text_puts(to, "</tr>\n");
 }
 
 void sh_html_row(const struct sh_result *r, size_t row, struct vq_text *to)
@@ -110,14 +156,13 @@ void sh_html_row(const struct sh_result *r, size_t row, struct vq_text *to)
     bool list = r->kind == SH_RESULT_LIST;
     vq_text_puts(to, list ? "<tr>" : "");
     for (size_t i = 0; i < r->n_col; i++) {
+        const struct sh_cell *c = r->cell + row * r->n_col + i;
         if (r->col[i].hidden)
             continue;
-        if (!list) {
-            vq_text_puts(to, "<tr>");
-            put_name(&r->col[i], "row", to);
-        }
-        put_cell(r, r->cell + row * r->n_col + i, to);
-        vq_text_puts(to, list ? "" : "</tr>\n");
+        if (list)
+            put_cell(r, c, to);
+        else
+            put_field(r, &r->col[i], c, to);
     }
     vq_text_puts(to, list ? "</tr>\n" : "");
 }

@@ -1,6 +1,6 @@
 /*
  * html: text and bytes in the form HTML wants them, and results as its tables. What is written here
- * can hold anything at all and never becomes markup.
+ * can hold anything at all and never becomes markup. Pages made of it are well-formed XML too.
  */
 #ifndef VQ_REPL_HTML_H
 #define VQ_REPL_HTML_H
@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "core/base/text.h"
+#include "core/store/value.h"
 
 struct sh_result;
 
@@ -17,12 +18,18 @@ struct sh_result;
 void sh_html_text(struct vq_text *to, const char *s, size_t n, bool lines);
 void sh_html_string(struct vq_text *to, const char *s); /* the same up to a NUL, on one line */
 
+/* <tag>text</tag> and a newline. */
+void sh_html_element(struct vq_text *to, const char *tag, const char *text);
+
 /* RFC 4648, with padding. */
 void sh_html_base64(struct vq_text *to, const uint8_t *data, size_t n);
 
-/* The format html: a listing is a table with a heading, a record a table of names and values.
- * Numbers are shown with six digits and carry their full value in data-v, which sorting goes by;
- * columns that are hidden from people are left out. */
+/* One cell of a table. A number is shown with six digits and carries its full value in data-v,
+ * which sorting goes by. */
+void sh_html_cell(struct vq_text *to, const struct vq_value *v);
+
+/* The format html: a listing is a table with a heading, a record a table of names and values, their
+ * numbers as above. Columns that are hidden from people are left out. */
 void sh_html_begin(const struct sh_result *r, struct vq_text *to);
 void sh_html_row(const struct sh_result *r, size_t row, struct vq_text *to);
 void sh_html_end(const struct sh_result *r, struct vq_text *to);

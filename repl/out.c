@@ -479,30 +479,6 @@ enum vq_status sh_out_redirect(struct sh *sh, const char *path, struct vq_err *e
     return VQ_OK;
 }
 
-enum sh_rc sh_out_capture(struct sh *sh, const char *format, const char *commands,
-                          struct vq_text *to)
-{
-    struct sh_out *o = sh->out;
-    FILE *outer = o->results;
-    char outer_format[sizeof(sh->set.format)], *bytes = NULL;
-    size_t size = 0;
-    FILE *f = open_memstream(&bytes, &size);
-    if (!f)
-        return sh_failf(sh, "out of memory for the result");
-    memcpy(outer_format, sh->set.format, sizeof(outer_format));
-    snprintf(sh->set.format, sizeof(sh->set.format), "%s", format);
-    o->results = f;
-    enum sh_rc rc = sh_exec_text(sh, commands, strlen(commands), NULL);
-    o->results = outer;
-    memcpy(sh->set.format, outer_format, sizeof(outer_format));
-    if (fclose(f) && rc == SH_OK)
-        rc = sh_failf(sh, "out of memory for the result");
-    if (rc == SH_OK)
-        vq_text_put(to, bytes, size);
-    free(bytes);
-    return rc;
-}
-
 const char *sh_out_path(const struct sh *sh)
 {
     return sh->out->path;

@@ -32,7 +32,6 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "core/base/text.h"
 #include "repl/sh.h"
 
 enum sh_format {
@@ -124,10 +123,6 @@ enum vq_status sh_out_redirect(struct sh *sh, const char *path, struct vq_err *e
 const char *sh_out_path(const struct sh *sh); /* NULL: the screen */
 /* After each command: drops a result left open, flushes, reports a failed write as SH_ERR. */
 enum sh_rc sh_out_finish(struct sh *sh, enum sh_rc rc);
-/* Runs commands whose results go to the end of `to` in the format named, while the command that
- * calls has none open. SH_OK, or what the first that failed returned, having said why. */
-enum sh_rc sh_out_capture(struct sh *sh, const char *format, const char *commands,
-                          struct vq_text *to);
 /* True once the reader of stdout has gone (EPIPE): nothing more will be read, leave quietly. */
 bool sh_out_gone(const struct sh *sh);
 /* The stream for messages, with the progress line cleared. */

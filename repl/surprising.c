@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "core/base/mem.h"
+#include "core/base/utf8.h"
 #include "core/model/generate.h"
 #include "repl/out.h"
 
@@ -83,4 +84,53 @@ void sh_surprise_release(struct sh_surprising *s)
 {
     sh_tokens_release(&s->t);
     free(s->v);
+}
+
+/* ---- as text ---- */
+
+#define BITS (1.0 / 0.69314718055994530942)
+
+size_t sh_surprise_step(double bits)
+{
+    static const double below[SH_SURPRISE_STEPS - 1] = {1.0, 2.0, 4.0, 7.0, 11.0};
+    size_t step = 0;
+    while (step + 1 < SH_SURPRISE_STEPS && bits >= below[step])
+        step++;
+    return step;
+}
+
+const char *sh_surprise_step_name(size_t step)
+{
+    static const char *const names[SH_SURPRISE_STEPS] = {"<1", "1-2", "2-4", "4-7", "7-11", ">11"};
+    return names[step];
+}
+
+/* Bytes at the end of s[n] that begin a character and do not finish it. */
+static size_t unfinished(const char *s, size_t n)
+{
+    uint32_t cp;
+    for (size_t back = 1; back <= 3 && back <= n; back++)
+        if (((unsigned char)s[n - back] & 0xc0) == 0xc0)
+            return vq_utf8_next(s + n - back, back, &cp) == 0 ? back : 0;
+    return 0;
+}
+
+double sh_surprise_text(const struct sh_surprising *s, size_t most,
+                        void (*piece)(void *ud, const char *bytes, size_t n, double bits), void *ud)
+{
+    const struct vq_vocab *v = vq_model_vocab(s->m->model);
+    char bytes[256];
+    size_t n = 0, end = most < s->n ? most : s->n;
+    double bits = 0.0, nats = 0.0;
+    for (size_t i = 0; i < end; i++) {
+        n += vq_vocab_bytes(v, sh_surprise_target(s, i), bytes + n, sizeof(bytes) - n);
+        bits += s->v[i].nats * BITS;
+        nats += s->v[i].nats;
+        if (unfinished(bytes, n) && n <= sizeof(bytes) / 2 && i + 1 < end)
+            continue;
+        piece(ud, bytes, n, bits);
+        n = 0;
+        bits = 0.0;
+    }
+    return nats;
 }

@@ -30,4 +30,16 @@ void sh_surprise_release(struct sh_surprising *s);
 /* The target of an element of v, and how many are counted (no pad). */
 int32_t sh_surprise_target(const struct sh_surprising *s, size_t i);
 
+/* Steps of surprise that colours tell apart: below 1 bit, 1 to 2, ... */
+#define SH_SURPRISE_STEPS 6
+size_t sh_surprise_step(double bits);
+const char *sh_surprise_step_name(size_t step); /* "<1", "1-2", ... */
+
+/* The text of the first `most` tokens of the first row, in pieces that end with whole characters:
+ * the bytes of one character come together, with the bits of all of them. Returns the nats of these
+ * tokens. */
+double sh_surprise_text(const struct sh_surprising *s, size_t most,
+                        void (*piece)(void *ud, const char *bytes, size_t n, double bits),
+                        void *ud);
+
 #endif
