@@ -64,7 +64,7 @@ tool_bin := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(wildcard tests/t
 # One short line for each step; V=1 shows the commands.
 say = $(if $(V),,@printf '  %-4s%s\n' $(1) $@;)
 
-.PHONY: all build-all run train-demo train-prose train-emoji test check bench-store setup install uninstall clean help lint FORCE
+.PHONY: all build-all run train-demo train-prose train-emoji test check test-browser bench-store setup install uninstall clean help lint FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -142,6 +142,9 @@ train-prose train-emoji: train-%: vqsh
 test: ## install what is missing, build, run all the tests
 	@./setup.sh build test
 	@$(MAKE) --no-print-directory check
+
+test-browser: build-all ## open, sort and print a report in Chromium, where that is installed
+	@CC=$(CC) BUILD=$(BUILD) T=check/browser tests/run.sh
 
 build-all: vqsh $(test_bin) $(pty_bin) $(tool_bin) ## the program and all of its tests
 

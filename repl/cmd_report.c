@@ -68,7 +68,7 @@ static enum sh_rc pick_runs(struct sh *sh, const struct sh_args *a, struct vq_st
 static void make_title(const struct sh *sh, const struct sh_args *a, const struct sh_run_ids *ids,
                        struct vq_text *to)
 {
-    if (sh_opt_given(a, "title"))
+    if (sh_opt_given(a, "title") && *sh_opt_text(a, "title"))
         vq_text_puts(to, sh_opt_text(a, "title"));
     else if (!ids)
         vq_text_printf(to, "Model %s", sh_model_current(sh)->name);
@@ -102,7 +102,7 @@ static enum sh_rc write_page(struct sh *sh, const struct sh_args *a, const struc
     sh_uint(sh, "sections", w.sections);
     sh_uint(sh, "tables", w.tables);
     sh_uint(sh, "figures", w.figures);
-    sh_uint(sh, "runs", ids ? ids->n : 0);
+    sh_uint(sh, "runs", w.runs);
     return sh_end(sh);
 }
 
@@ -141,12 +141,16 @@ static enum sh_rc run_report(struct sh *sh, const struct sh_args *a)
 {
     static const char *const of_model[] = {"over", "text", "modules", "bytes", NULL};
     static const char *const of_runs[] = {"sort", "limit", "curves", "details", NULL};
+    static const char *const of_listing[] = {"sort", "limit", NULL};
     bool runs = sh_opt_given(a, "run") || sh_opt_given(a, "where");
     const char *stray = given(a, runs ? of_model : of_runs);
     if (stray && runs)
         return sh_bad_arg(sh, sh_opt_word(a, stray), "--%s is of a page about a model", stray);
     if (stray)
         return sh_bad_arg(sh, sh_opt_word(a, stray), "--%s goes with --run or --where", stray);
+    stray = sh_opt_given(a, "where") ? NULL : given(a, of_listing);
+    if (stray)
+        return sh_bad_arg(sh, sh_opt_word(a, stray), "--%s goes with --where", stray);
     if (runs)
         return report_runs(sh, a);
     if (!sh_model_current(sh))

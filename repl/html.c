@@ -4,6 +4,8 @@
 
 #include "repl/out_private.h"
 
+enum { SHORT = 32 }; /* bytes of a text that no table breaks */
+
 static const char *entity(char c)
 {
     switch (c) {
@@ -74,12 +76,22 @@ static bool is_number(const struct sh_cell *c)
            c->kind == SH_CELL_F32;
 }
 
+/* Short texts stay on one line. */
+static void put_text_cell(const char *s, size_t n, bool json, struct vq_text *to)
+{
+    bool is_short = n <= SHORT && (n == 0 || !memchr(s, '\n', n));
+    vq_text_puts(to, json ? "<td class=\"json\">" : is_short ? "<td class=\"s\">" : "<td>");
+    sh_html_text(to, s, n, true);
+    vq_text_puts(to, "</td>");
+}
+
 static void put_cell(const struct sh_result *r, const struct sh_cell *c, struct vq_text *to)
 {
     if (c->kind == SH_CELL_TEXT || c->kind == SH_CELL_JSON) {
-        vq_text_puts(to, c->kind == SH_CELL_JSON ? "<td class=\"json\">" : "<td>");
-        sh_html_text(to, r->text.data + c->at, c->len, true);
-    } else if (is_number(c)) {
+        put_text_cell(c->len ? r->text.data + c->at : "", c->len, c->kind == SH_CELL_JSON, to);
+        return;
+    }
+    if (is_number(c)) {
         vq_text_puts(to, "<td class=\"n\" data-v=\"");
         sh_format_cell(r, c, false, to);
         vq_text_puts(to, "\">");
@@ -98,9 +110,7 @@ void sh_html_cell(struct vq_text *to, const struct vq_value *v)
                                 : v->kind == VQ_VALUE_REAL ? SH_CELL_F64
                                                            : SH_CELL_NULL};
     if (v->kind == VQ_VALUE_TEXT || v->kind == VQ_VALUE_BLOB) {
-        vq_text_puts(to, "<td>");
-        sh_html_text(to, v->text, v->len, true);
-        vq_text_puts(to, "</td>");
+        put_text_cell(v->text, v->len, false, to);
         return;
     }
     if (v->kind == VQ_VALUE_INT)

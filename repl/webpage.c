@@ -14,7 +14,10 @@
 #include "repl/runs.h"
 #include "viz/svg.h"
 
-enum { FLUSH_AT = 1 << 16 }; /* bytes that are held before they are written */
+enum {
+    FLUSH_AT = 1 << 16,    /* bytes that are held before they are written */
+    MOST_PICTURE = 4 << 20 /* bytes of a picture file that the page takes in */
+};
 
 /* ---- the file ---- */
 
@@ -133,7 +136,7 @@ void sh_webpage_parts(struct sh_webpage *w, const struct sh_webpage_part *parts,
             continue;
         sh_progress(w->sh, "%s", parts[i].heading);
         w->sections++;
-        put(w, "<section id=\"");
+        put(w, parts[i].small ? "<section class=\"flow\" id=\"" : "<section id=\"");
         put_string(w, parts[i].id);
         put(w, "\">\n");
         element(w, "h2", parts[i].heading);
@@ -149,7 +152,8 @@ void sh_webpage_heading(struct sh_webpage *w, const char *heading)
 }
 
 /* An element with formatted text. */
-static void elementf(struct sh_webpage *w, const char *tag, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static void elementf(struct sh_webpage *w, const char *tag,
+                                                           const char *fmt, va_list ap)
 {
     char *text = NULL;
     if (!fine(w))
@@ -173,7 +177,7 @@ void sh_webpage_fold(struct sh_webpage *w, const char *id, const char *summary, 
 {
     put(w, "<details");
     if (id) {
-        put(w, " id=\"");
+        put(w, " class=\"leaf\" id=\"");
         put_string(w, id);
         put(w, "\"");
     }
@@ -278,12 +282,13 @@ static void end_table(struct sh_webpage *w)
 void sh_webpage_table(struct sh_webpage *w, const char *caption)
 {
     begin_table(w, caption, NULL);
-    put(w, "<table class=\"list\"><thead><tr>");
 }
 
 void sh_webpage_columns(struct sh_webpage *w, const char *const *names, const bool *numbers,
                         size_t n)
 {
+    put(w,
+        numbers ? "<table class=\"list\"><thead><tr>" : "<table class=\"list left\"><thead><tr>");
     for (size_t i = 0; i < n; i++) {
         put(w, numbers && numbers[i] ? "<th scope=\"col\" class=\"n\">" : "<th scope=\"col\">");
         put_string(w, names[i]);
@@ -416,7 +421,7 @@ void sh_webpage_plot(struct sh_webpage *w, const char *arguments, const char *sh
     w->figures++;
     put(w, "<figure class=\"chart\">");
     put_chart(w, &chart);
-    if (asprintf(&command, "plot %s", shown ? shown : arguments) < 0)
+    if (shown && asprintf(&command, "plot %s", shown) < 0)
         command = NULL;
     put_caption(w, caption, command);
     put(w, "</figure>\n");
@@ -446,25 +451,36 @@ void sh_webpage_pictures_end(struct sh_webpage *w)
     put(w, "</div>\n");
 }
 
+/* Why a file is not put into the page; NULL if it is. */
+static const char *refuse(const struct vq_file *file, bool there)
+{
+    static const uint8_t signature[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+    if (!there)
+        return "gone";
+    if (file->size > MOST_PICTURE)
+        return "too large";
+    if (file->size < sizeof(signature) || memcmp(file->data, signature, sizeof(signature)) != 0)
+        return "no PNG file";
+    return NULL;
+}
+
 void sh_webpage_picture(struct sh_webpage *w, const char *path, const char *caption)
 {
-    static const uint8_t signature[] = {0x89, 'P', 'N', 'G'};
     struct vq_file file;
     if (!fine(w))
         return;
     bool there = vq_file_open(&file, path, NULL) == VQ_OK;
-    bool png =
-        there && file.size > sizeof(signature) && !memcmp(file.data, signature, sizeof(signature));
+    const char *why = refuse(&file, there);
     w->figures++;
     put(w, "<figure>");
-    if (png) {
+    if (!why) {
         put(w, "<img ");
         put_png(w, file.data, file.size, caption);
     }
     put(w, "<figcaption>");
     put_string(w, caption);
-    if (!png) {
-        put(w, there ? " (no PNG file: " : " (gone: ");
+    if (why) {
+        vq_text_printf(&w->out, " (%s: ", why);
         put_string(w, path);
         put(w, ")");
     }

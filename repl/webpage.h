@@ -20,6 +20,7 @@ struct sh_webpage {
     struct vq_text out; /* not yet written */
     struct vq_writer *file;
     size_t bytes, sections, figures, tables;
+    size_t runs; /* told about */
 };
 
 /* A part of a page: what is to be said under a heading, where `there` (NULL: always) finds
@@ -28,6 +29,7 @@ struct sh_webpage_part {
     const char *id, *heading;
     bool (*there)(const void *ud);
     void (*put)(struct sh_webpage *w, void *ud);
+    bool small; /* needs no new sheet when the page is printed */
 };
 
 /* Init with {.sh = sh}; open comes first, and in every case close last: it writes the page or, if
@@ -63,7 +65,7 @@ void sh_webpage_factf(struct sh_webpage *w, const char *name, const char *fmt, .
 void sh_webpage_facts_end(struct sh_webpage *w);
 
 /* A table: its caption, names of columns, rows of cells, end. `numbers` [n] says which columns are
- * set to the right; NULL: none. */
+ * set to the right; NULL: none, not even numbers. */
 void sh_webpage_table(struct sh_webpage *w, const char *caption);
 void sh_webpage_columns(struct sh_webpage *w, const char *const *names, const bool *numbers,
                         size_t n);
@@ -82,7 +84,8 @@ void sh_webpage_list(struct sh_webpage *w, const char *caption,
  * same. */
 void sh_webpage_command(struct sh_webpage *w, const char *command, const char *shown);
 
-/* What `plot` draws for these arguments ("usage all"). */
+/* What `plot` draws for these arguments ("usage all"). `shown` is what a reader could draw it with;
+ * NULL: not worth showing. */
 void sh_webpage_plot(struct sh_webpage *w, const char *arguments, const char *shown,
                      const char *caption);
 /* Running text of any bytes, with a caption above. */

@@ -47,12 +47,12 @@ static void put_glance(struct sh_webpage *w, const struct model_page *p)
     sh_webpage_tiles(w);
     sh_webpage_tile(w, "parameters", "%s", sh_thousands(vq_model_params(p->m->model), n));
     if (step >= 0)
-        sh_webpage_tile(w, "steps of training", "%s", sh_thousands((size_t)step, n));
-    sh_webpage_tile(w, "layers, with two attentions each", "%lld", (long long)c->n_layer);
+        sh_webpage_tile(w, "steps", "%s", sh_thousands((size_t)step, n));
+    sh_webpage_tile(w, "layers", "%lld", (long long)c->n_layer);
     sh_webpage_tile(w, "width", "%lld", (long long)c->d_model);
-    sh_webpage_tile(w, "codes in each codebook", "%lld", (long long)c->n_code);
-    sh_webpage_tile(w, "codes in use", "%zu of %zu", p->used, p->used + p->dead);
-    sh_webpage_tile(w, "codes in even use, mean", "%.1f", p->perplexity);
+    sh_webpage_tile(w, "codes", "%lld", (long long)c->n_code);
+    sh_webpage_tile(w, "codes dead", "%zu of %zu", p->dead, p->used + p->dead);
+    sh_webpage_tile(w, "mean perplexity", "%.1f", p->perplexity);
     sh_webpage_tile(w, "window", "%lld", (long long)c->mem_len);
     sh_webpage_tiles_end(w);
 }
@@ -187,6 +187,12 @@ static void put_plot(struct sh_webpage *w, const struct model_page *p, const cha
     free(arguments);
 }
 
+void sh_webpage_size_over_codes(size_t n, char size[64])
+{
+    size_t rows = n < 3 ? 3 : n < 40 ? n : 40;
+    snprintf(size, 64, "--width 1120 --height %zu", 170 + 26 * rows);
+}
+
 static void put_codebook(struct sh_webpage *w, const struct model_page *p)
 {
     char *command = NULL;
@@ -201,14 +207,13 @@ static void put_codebooks(struct sh_webpage *w, void *ud)
 {
     struct model_page *p = ud;
     char size[64];
-    size_t rows = p->heads.n < 40 ? p->heads.n : 40;
     sh_webpage_say(w,
                    "A row for each attention module and head. Counts are the moving averages "
                    "that training kept; a code is dead when its own has all but vanished. "
                    "Perplexity is how many codes would be as even if all were used alike, gini 0 "
                    "for even use and near 1 for one code alone.");
     put_codebook(w, p);
-    snprintf(size, sizeof(size), "--width 1120 --height %zu", 170 + 26 * rows);
+    sh_webpage_size_over_codes(p->heads.n, size);
     put_plot(w, p, "usage", size, "How often each code was used in training.");
     sh_webpage_beside(w);
     put_plot(w, p, "perplexity", "--width 720 --height 420",
@@ -307,7 +312,7 @@ static bool is_reading(const void *ud)
 static void put_reading(struct sh_webpage *w, void *ud)
 {
     struct model_page *p = ud;
-    sh_webpage_reading(w, p->m, &p->reading, p->modules);
+    sh_webpage_reading(w, p->m, &p->reading, &p->heads, p->modules);
 }
 
 static void put_meanings(struct sh_webpage *w, void *ud)
@@ -357,17 +362,17 @@ static void put_origin(struct sh_webpage *w, void *ud)
 }
 
 static const struct sh_webpage_part parts[] = {
-    {"model", "Model", NULL, put_model},
-    {"configuration", "Configuration", NULL, put_config},
-    {"codebooks", "Codebooks", NULL, put_codebooks},
-    {"lie", "How codes lie", NULL, put_maps},
-    {"dead", "Dead codes", any_dead, put_dead},
-    {"reading", "Reading", is_reading, put_reading},
-    {"meanings", "What codes mean", is_reading, put_meanings},
-    {"runs", "Runs", any_run, put_runs},
-    {"samples", "Samples", any_sample, put_samples},
-    {"tensors", "Tensors", NULL, put_tensors},
-    {"page", "About this page", NULL, put_origin},
+    {"model", "Model", NULL, put_model, false},
+    {"configuration", "Configuration", NULL, put_config, false},
+    {"codebooks", "Codebooks", NULL, put_codebooks, false},
+    {"lie", "How codes lie", NULL, put_maps, false},
+    {"dead", "Dead codes", any_dead, put_dead, true},
+    {"reading", "Reading", is_reading, put_reading, false},
+    {"meanings", "What codes mean", is_reading, put_meanings, false},
+    {"runs", "Runs", any_run, put_runs, false},
+    {"samples", "Samples", any_sample, put_samples, true},
+    {"tensors", "Tensors", NULL, put_tensors, false},
+    {"page", "About this page", NULL, put_origin, true},
 };
 
 /* ---- what there is ---- */

@@ -1,6 +1,6 @@
 /*
  * webpage_overview: runs as one table. Columns are those of `runs` that have anything in them, then
- * the settings in which the runs differ, then their results.
+ * the settings and values of configuration in which the runs differ, then their results.
  */
 #include <math.h>
 #include <stdio.h>
@@ -40,9 +40,9 @@ struct overview {
     struct vq_store *store;
     const struct sh_run_ids *ids;
     size_t linked;
-    bool used[N_FIXED]; /* some run has it */
-    struct keys settings, results;
-    const char **columns; /* attributes; settings from n_fixed on, results from n_settings on */
+    bool used[N_FIXED];            /* some run has it */
+    struct keys settings, results; /* settings: values of configuration too */
+    const char **columns;          /* attributes: fixed ones, settings, results */
     size_t n, from_settings, from_results;
 };
 
@@ -60,7 +60,8 @@ static struct key *key_of(struct keys *k, const char *family, const char *name)
 {
     size_t skip = strlen(family);
     for (size_t i = 0; i < k->n; i++)
-        if (strcmp(k->v[i].attribute + skip, name) == 0)
+        if (strncmp(k->v[i].attribute, family, skip) == 0 &&
+            strcmp(k->v[i].attribute + skip, name) == 0)
             return &k->v[i];
     if (k->n == MOST_KEYS)
         return NULL;
@@ -74,10 +75,10 @@ static struct key *key_of(struct keys *k, const char *family, const char *name)
     return new;
 }
 
-static bool add_setting(void *ud, const char *name, const struct vq_value *v, const char *json)
+static bool add_member(struct keys *k, const char *family, const char *name,
+                       const struct vq_value *v, const char *json)
 {
-    struct keys *k = ud;
-    struct key *key = key_of(k, "settings.", name);
+    struct key *key = key_of(k, family, name);
     if (!key)
         return !k->failed;
     if (!key->first) {
@@ -88,6 +89,16 @@ static bool add_setting(void *ud, const char *name, const struct vq_value *v, co
     }
     key->number = v->kind == VQ_VALUE_INT || v->kind == VQ_VALUE_REAL;
     return !k->failed;
+}
+
+static bool add_setting(void *ud, const char *name, const struct vq_value *v, const char *json)
+{
+    return add_member(ud, "settings.", name, v, json);
+}
+
+static bool add_config(void *ud, const char *name, const struct vq_value *v, const char *json)
+{
+    return add_member(ud, "config.", name, v, json);
 }
 
 static bool add_result(void *ud, const char *name, const struct vq_value *v)
@@ -111,6 +122,8 @@ static enum vq_status gather(struct overview *o, struct vq_err *err)
         const char *id = o->ids->v[i];
         struct vq_run_info *run;
         status = vq_store_settings(o->store, id, add_setting, &o->settings, err);
+        if (status == VQ_OK)
+            status = vq_store_config(o->store, id, add_config, &o->settings, err);
         if (status == VQ_OK)
             status = vq_store_results(o->store, id, add_result, &o->results, err);
         if (status == VQ_OK)
@@ -149,13 +162,16 @@ static enum vq_status choose(struct overview *o, struct vq_err *err)
 
 /* ---- the table ---- */
 
-/* "lr_max" of "settings.config.lr_max"; a result's name may have dots of its own. */
+/* "lr_max" of "config.lr_max", unless a run has something else of that name. */
 static const char *shown_name(const struct overview *o, size_t i)
 {
-    const char *name = o->columns[i], *dot = strrchr(name, '.');
-    if (i >= o->from_results)
-        return name + strlen("result.");
-    return i >= o->from_settings && dot ? dot + 1 : name;
+    const char *name = o->columns[i], *dot = strchr(name, '.');
+    if (i < o->from_settings || !dot)
+        return name;
+    for (size_t k = 0; k < o->from_settings; k++)
+        if (strcmp(o->columns[k], dot + 1) == 0)
+            return name;
+    return dot + 1;
 }
 
 static bool is_number(const struct overview *o, size_t i)
@@ -254,6 +270,7 @@ void sh_webpage_overview(struct sh_webpage *w, struct vq_store *store, const str
         sh_webpage_say(w, "The first %zu of %zu runs.", ids->n, ids->total);
     if (status != VQ_OK && w->rc == SH_OK)
         w->rc = sh_fail(w->sh, &err);
+    w->runs = ids->n;
     release_keys(&o->settings);
     release_keys(&o->results);
     free(o->columns);

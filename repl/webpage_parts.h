@@ -16,6 +16,9 @@
 /* All parts about the current model; --modules, --over, --text, --bytes. */
 void sh_webpage_model(struct sh_webpage *w, const struct sh_args *a, struct sh_model *m);
 
+/* Options for the size of a chart with a row for each of n module-heads. */
+void sh_webpage_size_over_codes(size_t n, char size[64]);
+
 /* ---- webpage_reading.c ---- */
 
 /* A text, picture or array of ids to look at with the model. Of a text the first bytes alone may be
@@ -34,9 +37,9 @@ enum sh_rc sh_reading_open(struct sh *sh, const struct sh_args *a, const struct 
                            struct sh_reading *out);
 void sh_reading_release(struct sh_reading *r);
 
-/* What the model does with it; `modules` as commands take them. */
+/* What the model does with it; `modules` are the heads as commands take them. */
 void sh_webpage_reading(struct sh_webpage *w, struct sh_model *m, const struct sh_reading *r,
-                        const char *modules);
+                        const struct sh_heads *heads, const char *modules);
 /* What falls on each code, and where; a folded part for each module-head. */
 void sh_webpage_meanings(struct sh_webpage *w, struct sh_model *m, const struct sh_reading *r,
                          const struct sh_heads *heads);

@@ -285,8 +285,9 @@ static void put_sequences(struct sh_webpage *w, const struct sh_reading *r, cons
 }
 
 void sh_webpage_reading(struct sh_webpage *w, struct sh_model *m, const struct sh_reading *r,
-                        const char *modules)
+                        const struct sh_heads *heads, const char *modules)
 {
+    char size[64];
     bool pictures = vq_vocab_is_image(vq_model_vocab(m->model));
     if (r->is_text && r->used < r->size)
         sh_webpage_say(w, "The first %zu of %zu bytes of %s.", r->used, r->size,
@@ -297,7 +298,8 @@ void sh_webpage_reading(struct sh_webpage *w, struct sh_model *m, const struct s
         put_sequences(w, r, modules);
     sh_webpage_heading(w, "Which codes it fell on");
     put_command(w, r, modules, "codebook % @");
-    put_plot(w, r, modules, "usage % @", "--width 1120", "Tokens on each code.");
+    sh_webpage_size_over_codes(heads->n, size);
+    put_plot(w, r, modules, "usage % @", size, "Tokens on each code.");
     if (pictures)
         put_plot(w, r, modules, "patch 0.1 @", "", "Mean neighbourhoods of the first module.");
 }
@@ -327,8 +329,11 @@ static int more_used(const void *a, const void *b)
 static void put_pieces(const struct meanings *m, const int32_t *ids, size_t n)
 {
     char piece[64];
-    for (size_t i = 0; i < n; i++)
+    bool apart = !vq_vocab_is_text(m->vocab); /* numbers would run into each other */
+    for (size_t i = 0; i < n; i++) {
+        vq_text_puts(&m->w->out, apart && i ? " " : "");
         sh_html_string(&m->w->out, vq_vocab_piece(m->vocab, ids[i], piece, sizeof(piece)));
+    }
 }
 
 /* The commonest tokens of a code as a cell. */
@@ -355,16 +360,17 @@ static void put_context(const struct meanings *m, size_t code)
 {
     struct vq_text *to = &m->w->out;
     int32_t ids[BEFORE + 1 + AFTER];
-    uint64_t place;
+    uint64_t places[3];
     size_t at, n = vq_trace_code_places(m->trace, m->at.module, m->at.head, code, VQ_PICK_SPREAD,
-                                        &place, 1);
+                                        places, 3);
     vq_text_puts(to, "<td class=\"json\">");
     if (n) {
-        n = vq_trace_context(m->trace, place, BEFORE, AFTER, ids, &at);
+        n = vq_trace_context(m->trace, places[n / 2], BEFORE, AFTER, ids, &at);
+        const char *gap = vq_vocab_is_text(m->vocab) ? "" : " ";
         put_pieces(m, ids, at);
-        vq_text_puts(to, "<b class=\"s2\">");
+        vq_text_printf(to, "%s<b class=\"s2\">", gap);
         put_pieces(m, ids + at, 1);
-        vq_text_puts(to, "</b>");
+        vq_text_printf(to, "</b>%s", gap);
         put_pieces(m, ids + at + 1, n - at - 1);
     }
     vq_text_puts(to, "</td>");

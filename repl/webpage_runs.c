@@ -192,14 +192,12 @@ static void put_differences(struct sh_webpage *w, const struct sh_compare *c,
                             const char (*names)[128])
 {
     const char *columns[MOST_COMPARED + 3] = {"attribute"};
-    bool numbers[MOST_COMPARED + 3] = {0};
     for (size_t i = 0; i < c->n; i++)
         columns[i + 1] = names[i];
     columns[c->n + 1] = "change";
     columns[c->n + 2] = "percent";
-    numbers[c->n + 1] = numbers[c->n + 2] = true;
     sh_webpage_table(w, NULL);
-    sh_webpage_columns(w, columns, numbers, c->n + (c->n == 2 ? 3 : 1));
+    sh_webpage_columns(w, columns, NULL, c->n + (c->n == 2 ? 3 : 1));
     for (size_t i = 0; i < c->n_rows && w->rc == SH_OK; i++) {
         const struct sh_compare_row *row = &c->rows[i];
         const struct vq_value name = {VQ_VALUE_TEXT, .text = row->name, .len = strlen(row->name)};
@@ -329,11 +327,11 @@ static void put_origin(struct sh_webpage *w, void *ud)
 }
 
 static const struct sh_webpage_part parts[] = {
-    {"runs", "Runs", NULL, put_overview},
-    {"differences", "What differs", several, put_diff},
-    {"curves", "Curves", any_curve, put_curves},
-    {"each", "Each run", any_details, put_each},
-    {"page", "About this page", NULL, put_origin},
+    {"runs", "Runs", NULL, put_overview, false},
+    {"differences", "What differs", several, put_diff, false},
+    {"curves", "Curves", any_curve, put_curves, false},
+    {"each", "Each run", any_details, put_each, false},
+    {"page", "About this page", NULL, put_origin, true},
 };
 
 void sh_webpage_runs(struct sh_webpage *w, const struct sh_args *a, struct vq_store *store,
