@@ -221,6 +221,10 @@ static void time_program(const char *program, const char *db)
     time_command(program, db, "table", "sql SELECT * FROM v_best ORDER BY min LIMIT 5", 0);
     snprintf(plot, sizeof(plot), "%s.png", db);
     unlink(plot);
+    snprintf(plot, sizeof(plot), "report %s.html --where command=train -n 1000", db);
+    time_command(program, db, "plain", plot, 1000);
+    snprintf(plot, sizeof(plot), "%s.html", db);
+    unlink(plot);
 }
 
 static void remove_files(const char *db)
