@@ -97,7 +97,8 @@ struct vq_square_reach vq_square_reach(const struct vq_square_at *t, size_t i)
     size_t near = oldest > t->j0 ? oldest : t->j0;
     if (end <= t->j0)
         return (struct vq_square_reach){0, 0, 0};
-    near = near < end ? near : end;
+    if (near >= end)
+        return (struct vq_square_reach){end - t->j0, end - t->j0, 0};
     return (struct vq_square_reach){end - t->j0, near - t->j0, M - (i - near)};
 }
 
