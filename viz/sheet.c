@@ -20,10 +20,10 @@ static bool side(size_t count, size_t cell, size_t gap, size_t *out)
            vq_add_ok(*out, gap, out);
 }
 
-/* Sheets wider than high by at most one column of cells. */
-static size_t square_columns(size_t n, size_t cell_w, size_t cell_h)
+/* Sheets wider than high by at most one column of pictures; captions are too low to count. */
+static size_t square_columns(size_t n, size_t w, size_t h)
 {
-    double columns = ceil(sqrt((double)n * (double)cell_h / (double)cell_w));
+    double columns = ceil(sqrt((double)n * (double)h / (double)w));
     return columns < 1 ? 1 : (size_t)fmin(columns, (double)n);
 }
 
@@ -43,7 +43,7 @@ static bool lay_out(struct layout *l, const struct viz_sheet *sheet, size_t n, s
     size_t caption = sheet->captions ? (size_t)viz_font_height(l->font) + CAPTION_GAP : 0;
     if (!vq_add_ok(l->picture_h, caption, &l->cell_h))
         return false;
-    l->columns = sheet->columns ? sheet->columns : square_columns(n, l->picture_w, l->cell_h);
+    l->columns = sheet->columns ? sheet->columns : square_columns(n, l->picture_w, l->picture_h);
     l->columns = l->columns < n ? l->columns : n;
     size_t rows = (n - 1) / l->columns + 1;
     return side(l->columns, l->picture_w, sheet->gap, &l->width) &&
