@@ -19,7 +19,8 @@
 
 enum { EXT_ARRAY = VQ_FLAX_ARRAY, EXT_COMPLEX = 2, EXT_SCALAR = 3 };
 
-#define PLACEHOLDER "PLACEHOLDER://"
+/* How Flax writes the name of an array that it saved elsewhere, from several devices at once. */
+#define ELSEWHERE "PLACEHOLDER://"
 
 /* The place in the tree: path is its keys joined by '/', without a '/' at the end. */
 struct walk {
@@ -268,8 +269,8 @@ static enum vq_status add_number(struct walk *w, const struct vq_msg_node *n, st
 
 static enum vq_status refuse_text(const struct vq_msg_node *n, struct vq_err *err)
 {
-    size_t mark = strlen(PLACEHOLDER);
-    if (vq_msg_size(n) >= mark && memcmp(vq_msg_data(n), PLACEHOLDER, mark) == 0)
+    size_t mark = strlen(ELSEWHERE);
+    if (vq_msg_size(n) >= mark && memcmp(vq_msg_data(n), ELSEWHERE, mark) == 0)
         return vq_fail(
             err, VQ_EUNSUPPORTED,
             "its numbers are not in this file: it was spread over devices when saved, and "

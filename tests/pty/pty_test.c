@@ -51,14 +51,20 @@ static const char *completes_a_choice(struct terminal *t)
     return NULL;
 }
 
-static const char *completes_a_file_name(struct terminal *t)
+/* A script of one command below home; false when it cannot be written. */
+static bool write_script(const struct terminal *t, const char *name)
 {
     char path[128];
-    snprintf(path, sizeof(path), "%s/two words.vqsh", t->home);
+    snprintf(path, sizeof(path), "%s/%s", t->home, name);
     FILE *f = fopen(path, "w");
-    WANT(f, "cannot make a file");
-    fputs("show seed\n", f);
-    fclose(f);
+    if (f)
+        fputs("show seed\n", f);
+    return f && fclose(f) == 0;
+}
+
+static const char *completes_a_file_name(struct terminal *t)
+{
+    WANT(write_script(t, "two words.vqsh"), "cannot make a file");
     term_send(t, "source ~/two\t\r");
     WANT(term_expect(t, "default"), "the completed script did not run");
     term_send(t, "source ~/two\\ wo\t\r");
@@ -72,14 +78,8 @@ static const char *completes_a_file_name(struct terminal *t)
 static const char *completes_a_quote(struct terminal *t)
 {
     static const char *const names[] = {"a\"b c.vqsh", "d'e f.vqsh"};
-    char path[128];
-    for (size_t i = 0; i < 2; i++) {
-        snprintf(path, sizeof(path), "%s/%s", t->home, names[i]);
-        FILE *f = fopen(path, "w");
-        WANT(f, "cannot make a file");
-        fputs("show seed\n", f);
-        fclose(f);
-    }
+    for (size_t i = 0; i < 2; i++)
+        WANT(write_script(t, names[i]), "cannot make a file");
     term_send(t, "source ~/a\t\r");
     WANT(term_expect(t, "default"), "the completed name is not the file's");
     term_send(t, "source ~/d\t\r");
