@@ -32,7 +32,7 @@ static enum sh_rc find_tokens(struct sh *sh, const struct sh_args *a, struct sh_
             .tokens = in->tokens, .rows = in->rows, .cols = in->cols, .targets = true};
         return rc;
     }
-    if (sh_history(m, &h, &err) != VQ_OK)
+    if (sh_history_to_run(m, &h, &err) != VQ_OK)
         return sh_fail(sh, &err);
     in->tokens = vq_alloc(h.rows * h.n, sizeof(*in->tokens));
     if (!in->tokens)

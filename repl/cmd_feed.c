@@ -44,7 +44,7 @@ static struct vq_session *session_for(struct sh *sh, struct sh_model *m, size_t 
     const struct vq_engine *e = sh_model_engine(sh, m, err);
     if (!e || vq_session_new(&batch, e, rows < 65537 ? (int)rows : 65537, err) != VQ_OK)
         return NULL;
-    sh_model_set_session(m, batch);
+    sh_model_set_session(m, batch, NULL);
     return batch;
 }
 
@@ -138,7 +138,7 @@ static enum sh_rc run_reset(struct sh *sh, const struct sh_args *a)
 {
     (void)a;
     struct sh_model *m = sh_model_current(sh);
-    sh_model_set_session(m, NULL);
+    sh_model_set_session(m, NULL, NULL);
     sh_ack(sh, "%s is at position 0", m->name);
     sh_int(sh, "position", 0);
     return sh_end(sh);
@@ -180,14 +180,41 @@ static enum sh_rc list_states(struct sh *sh, const struct sh_model *m)
     return sh_end(sh);
 }
 
-static enum sh_rc save_state(struct sh *sh, struct sh_model *m, const char *path)
+/* The tokens that go into a state file: those of the window, so that its size is the same at any
+ * position, or all. [B, n] into *out, whose ids the caller frees. */
+static enum vq_status tokens_to_save(const struct sh_model *m, const struct vq_session *s, bool all,
+                                     struct vq_state_tokens *out, struct vq_err *err)
+{
+    struct sh_history h;
+    int64_t position = vq_session_position(s), n = vq_model_config(m->model)->mem_len;
+    size_t rows = (size_t)vq_session_batch(s);
+    if (all && position > 0 && sh_history(m, &h, err) != VQ_OK)
+        return err->code;
+    if (all && position > n)
+        n = position;
+    int32_t *ids = vq_alloc(rows * (size_t)n, sizeof(*ids));
+    if (!ids)
+        return vq_nomem(err, "tokens", rows * (size_t)n, sizeof(*ids));
+    for (size_t r = 0; r < rows; r++)
+        for (int64_t i = 0; i < n; i++)
+            ids[(int64_t)r * n + i] = sh_token_at(m, r, position - n + i);
+    *out = (struct vq_state_tokens){ids, (size_t)n};
+    return VQ_OK;
+}
+
+static enum sh_rc save_state(struct sh *sh, struct sh_model *m, const char *path, bool all)
 {
     struct vq_err err = {0};
+    struct vq_state_tokens tokens;
     const char *hex = NULL;
     uint64_t bytes = 0;
     struct vq_session *s = sh_model_session(sh, m, &err);
     if (!s || sh_model_hash(sh, m, true, &hex, &err) != VQ_OK ||
-        vq_session_save(s, path, hex ? hex : "", &bytes, &err) != VQ_OK)
+        tokens_to_save(m, s, all, &tokens, &err) != VQ_OK)
+        return sh_fail(sh, &err);
+    enum vq_status status = vq_session_save(s, path, hex ? hex : "", &tokens, &bytes, &err);
+    free((void *)tokens.ids);
+    if (status != VQ_OK)
         return sh_fail(sh, &err);
     sh_record(sh);
     sh_str(sh, "path", path);
@@ -201,22 +228,49 @@ static enum sh_rc load_state(struct sh *sh, struct sh_model *m, const char *path
     struct vq_err err = {0};
     const char *hex = NULL;
     struct vq_session *s = NULL;
+    struct sh_tracked *tracked = NULL;
+    int32_t *ids = NULL;
+    size_t n = 0;
     const struct vq_engine *e = sh_model_engine(sh, m, &err);
     if (!e || sh_model_hash(sh, m, true, &hex, &err) != VQ_OK ||
         vq_session_load(&s, e, path, hex ? hex : "", &err) != VQ_OK)
         return sh_fail(sh, &err);
-    sh_model_set_session(m, s);
+    enum vq_status status = vq_session_load_tokens(s, path, &ids, &n, &err);
+    if (status == VQ_OK)
+        status = sh_tracked_loaded(&tracked, ids, (size_t)vq_session_batch(s), n,
+                                   vq_session_position(s), &err);
+    free(ids);
+    if (status != VQ_OK) {
+        vq_session_free(s);
+        return sh_fail(sh, &err);
+    }
+    sh_model_set_session(m, s, tracked);
+    if (n == 0)
+        sh_note(sh, "%s does not hold tokens: its window has no text", path);
     return show_state(sh, m);
+}
+
+/* A session and what is remembered of it, once more. */
+static enum vq_status fork_both(const struct vq_session *s, const struct sh_tracked *t,
+                                struct vq_session **session, struct sh_tracked **tracked,
+                                struct vq_err *err)
+{
+    enum vq_status status = vq_session_fork(session, s, vq_session_batch(s), err);
+    if (status == VQ_OK && (status = sh_tracked_copy(tracked, t, err)) != VQ_OK)
+        vq_session_free(*session);
+    return status;
 }
 
 static enum sh_rc fork_state(struct sh *sh, struct sh_model *m, const char *name)
 {
     struct vq_err err = {0};
+    struct sh_tracked *tracked = NULL;
     struct vq_session *copy = NULL, *s = sh_model_session(sh, m, &err);
-    if (!s || vq_session_fork(&copy, s, vq_session_batch(s), &err) != VQ_OK)
+    if (!s || fork_both(s, m->tracked, &copy, &tracked, &err) != VQ_OK)
         return sh_fail(sh, &err);
-    if (sh_state_keep(m, name, copy, &err) != VQ_OK) {
+    if (sh_state_keep(m, name, copy, tracked, &err) != VQ_OK) {
         vq_session_free(copy);
+        sh_tracked_free(tracked);
         return sh_fail(sh, &err);
     }
     sh_ack(sh, "kept position %lld as %s", (long long)sh_model_position(m), name);
@@ -228,14 +282,15 @@ static enum sh_rc fork_state(struct sh *sh, struct sh_model *m, const char *name
 static enum sh_rc use_state(struct sh *sh, struct sh_model *m, const struct sh_args *a)
 {
     struct vq_err err = {0};
+    struct sh_tracked *tracked = NULL;
     struct vq_session *copy = NULL;
     const struct sh_state *kept = sh_state_find(m, sh_arg(a, 1));
     if (!kept)
         return sh_bad_arg(sh, sh_arg_word(a, 1), "no state is kept as %s; try 'state list'",
                           sh_arg(a, 1));
-    if (vq_session_fork(&copy, kept->session, vq_session_batch(kept->session), &err) != VQ_OK)
+    if (fork_both(kept->session, kept->tracked, &copy, &tracked, &err) != VQ_OK)
         return sh_fail(sh, &err);
-    sh_model_set_session(m, copy);
+    sh_model_set_session(m, copy, tracked);
     return show_state(sh, m);
 }
 
@@ -254,6 +309,8 @@ static enum sh_rc run_state(struct sh *sh, const struct sh_args *a)
     struct sh_model *m = sh_model_current(sh);
     const char *verb = sh_arg_count(a) ? sh_arg(a, 0) : "";
     bool listing = strcmp(verb, "list") == 0;
+    if (sh_opt_flag(a, "history") && strcmp(verb, "save") != 0)
+        return sh_bad_arg(sh, sh_opt_word(a, "history"), "--history goes with save");
     if (!*verb)
         return show_state(sh, m);
     if (listing != (sh_arg_count(a) == 1))
@@ -263,7 +320,7 @@ static enum sh_rc run_state(struct sh *sh, const struct sh_args *a)
     if (listing)
         return list_states(sh, m);
     if (strcmp(verb, "save") == 0)
-        return save_state(sh, m, sh_arg(a, 1));
+        return save_state(sh, m, sh_arg(a, 1), sh_opt_flag(a, "history"));
     if (strcmp(verb, "load") == 0)
         return load_state(sh, m, sh_arg(a, 1));
     if (strcmp(verb, "fork") == 0)
@@ -271,8 +328,14 @@ static enum sh_rc run_state(struct sh *sh, const struct sh_args *a)
     return strcmp(verb, "use") == 0 ? use_state(sh, m, a) : drop_state(sh, m, a);
 }
 
+static const struct sh_opt state_opts[] = {
+    {.name = "history",
+     .kind = SH_FLAG,
+     .help = "save: write all tokens that were fed too, 4 bytes each, not just the window's"},
+    SH_OPT_END};
 static const char *const state_examples[] = {"state",
                                              "state save state.safetensors",
+                                             "state save state.safetensors --history",
                                              "state load state.safetensors",
                                              "state fork here",
                                              "state list",
@@ -283,12 +346,16 @@ const struct sh_cmd cmd_state = {
     .group = "state",
     .args = "[save FILE | load FILE | fork NAME | use NAME | drop NAME | list]",
     .summary = "show, save, load or fork the attention state",
-    .detail = "A state file is a safetensors file of constant size, whatever the position. fork "
-              "keeps a copy in this session under a name; use goes back to it.",
+    .detail =
+        "A state file is a safetensors file of constant size, whatever the position. It holds "
+        "the tokens of the window, so that they can be read; with --history all of them, so "
+        "that `attn --pos` and others can run them again. fork keeps a copy in this session "
+        "under a name, with all that is remembered of it; use goes back to it.",
     .examples = state_examples,
     .max_args = 2,
     .kinds = {SH_CHOICE, SH_PATH},
     .pos_choices = "save load fork use drop list",
     .needs = SH_NEED_MODEL,
+    .opts = state_opts,
     .run = run_state,
 };

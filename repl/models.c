@@ -10,6 +10,7 @@
 #include "core/base/hash.h"
 #include "core/base/mem.h"
 #include "repl/out.h"
+#include "repl/tracked.h"
 
 struct sh_models {
     struct sh_model *first, *current;
@@ -159,16 +160,10 @@ static void hash_free(struct sh_hash *h)
     free(h);
 }
 
-static void drop_trace(struct sh_model *m)
-{
-    if (m->trace && m->trace_free)
-        m->trace_free(m->trace);
-    m->trace = NULL;
-}
-
 void sh_model_drop_engine(struct sh_model *m)
 {
-    drop_trace(m);
+    sh_tracked_free(m->tracked);
+    m->tracked = NULL;
     while (m->states)
         sh_state_drop(m, m->states->name);
     vq_session_free(m->session);
@@ -327,12 +322,14 @@ int64_t sh_model_position(const struct sh_model *m)
     return m->session ? vq_session_position(m->session) : 0;
 }
 
-void sh_model_set_session(struct sh_model *m, struct vq_session *s)
+void sh_model_set_session(struct sh_model *m, struct vq_session *s, struct sh_tracked *tracked)
 {
     if (m->session != s)
         vq_session_free(m->session);
+    if (m->tracked != tracked)
+        sh_tracked_free(m->tracked);
     m->session = s;
-    drop_trace(m);
+    m->tracked = tracked;
 }
 
 struct sh_state *sh_state_find(const struct sh_model *m, const char *name)
@@ -344,12 +341,14 @@ struct sh_state *sh_state_find(const struct sh_model *m, const char *name)
 }
 
 enum vq_status sh_state_keep(struct sh_model *m, const char *name, struct vq_session *s,
-                             struct vq_err *err)
+                             struct sh_tracked *tracked, struct vq_err *err)
 {
     struct sh_state *st = sh_state_find(m, name);
     if (st) {
         vq_session_free(st->session);
+        sh_tracked_free(st->tracked);
         st->session = s;
+        st->tracked = tracked;
         return VQ_OK;
     }
     st = vq_calloc(1, sizeof(*st));
@@ -359,7 +358,7 @@ enum vq_status sh_state_keep(struct sh_model *m, const char *name, struct vq_ses
         free(copy);
         return vq_nomem(err, "a state", 1, sizeof(*st));
     }
-    *st = (struct sh_state){.name = copy, .session = s};
+    *st = (struct sh_state){.name = copy, .session = s, .tracked = tracked};
     struct sh_state **end = &m->states;
     while (*end)
         end = &(*end)->next;
@@ -375,6 +374,7 @@ bool sh_state_drop(struct sh_model *m, const char *name)
             continue;
         *at = st->next;
         vq_session_free(st->session);
+        sh_tracked_free(st->tracked);
         free(st->name);
         free(st);
         return true;

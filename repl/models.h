@@ -15,11 +15,13 @@
 #include "core/model/session.h"
 #include "repl/sh.h"
 
-struct sh_hash; /* the background computation */
+struct sh_hash;    /* the background computation */
+struct sh_tracked; /* what is remembered of a session: tracked.h */
 
 struct sh_state {
     char *name;
     struct vq_session *session;
+    struct sh_tracked *tracked; /* of that session; may be NULL */
     struct sh_state *next;
 };
 
@@ -34,8 +36,7 @@ struct sh_model {
     struct vq_session *session;
     struct sh_state *states;
     struct sh_hash *hash;
-    void *trace;                     /* owned by whoever made it ... */
-    void (*trace_free)(void *trace); /* ... and freed with this */
+    struct sh_tracked *tracked; /* of `session`; NULL until something is fed */
 };
 
 struct sh_model *sh_model_current(const struct sh *sh); /* NULL when nothing is loaded */
@@ -65,13 +66,15 @@ void sh_model_drop_engine(struct sh_model *m);
 struct vq_session *sh_model_session(struct sh *sh, struct sh_model *m, struct vq_err *err);
 /* Tokens fed so far; 0 when there is no session yet. */
 int64_t sh_model_position(const struct sh_model *m);
-/* Replaces the session by `s`, which m owns from now on; the trace is dropped. */
-void sh_model_set_session(struct sh_model *m, struct vq_session *s);
+/* Replaces the session by `s` and what is remembered of it by `tracked` (or NULL), which m owns
+ * from now on. Either may be the one that m has already. */
+void sh_model_set_session(struct sh_model *m, struct vq_session *s, struct sh_tracked *tracked);
 
-/* Named states: keep a session (m owns it; replaces one of that name), find it, list it through
- * m->states, forget it (false when there is none). */
+/* Named states: keep a session with what is remembered of it (m owns both when this succeeds;
+ * replaces one of that name), find it, list it through m->states, forget it (false when there is
+ * none). */
 enum vq_status sh_state_keep(struct sh_model *m, const char *name, struct vq_session *s,
-                             struct vq_err *err);
+                             struct sh_tracked *tracked, struct vq_err *err);
 struct sh_state *sh_state_find(const struct sh_model *m, const char *name);
 bool sh_state_drop(struct sh_model *m, const char *name);
 

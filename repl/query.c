@@ -19,7 +19,7 @@ static enum vq_status run_again(struct sh *sh, struct sh_model *m, int64_t at, s
     struct sh_history h;
     const struct vq_feed_options o = {.cancel = sh_cancel(sh), .no_logits = 1};
     const struct vq_engine *e = sh_model_engine(sh, m, err);
-    enum vq_status status = e ? sh_history(m, &h, err) : err->code;
+    enum vq_status status = e ? sh_history_to_run(m, &h, err) : err->code;
     if (status == VQ_OK)
         status = vq_session_new(&q->owned, e, 1, err);
     if (status == VQ_OK)

@@ -62,7 +62,7 @@ static enum vq_status take_history(const struct sh_model *m, struct sh_tokens *t
                                    struct vq_err *err)
 {
     struct sh_history h;
-    enum vq_status status = sh_history(m, &h, err);
+    enum vq_status status = sh_history_to_run(m, &h, err);
     if (status != VQ_OK)
         return status;
     t->session = true;

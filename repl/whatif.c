@@ -100,7 +100,7 @@ static enum vq_status stand_before_last(struct whatif *w, int row, struct vq_err
     struct sh_history h;
     const struct vq_feed_options o = {.cancel = sh_cancel(w->sh), .no_logits = 1};
     const struct vq_engine *e = sh_model_engine(w->sh, w->m, err);
-    enum vq_status status = e ? sh_history(w->m, &h, err) : err->code;
+    enum vq_status status = e ? sh_history_to_run(w->m, &h, err) : err->code;
     if (status != VQ_OK)
         return status;
     const int32_t *tokens = h.tokens + (size_t)row * h.stride;
@@ -114,14 +114,14 @@ static enum vq_status stand_before_last(struct whatif *w, int row, struct vq_err
     return status;
 }
 
-/* The session where it stands: of a loaded state, whose last token nobody knows. The text's first
- * token is fed instead. */
+/* The session where it stands, when its tokens do not lead to it. The text's first token is fed
+ * instead. */
 static enum vq_status stand_here(struct whatif *w, const struct vq_session *s, struct vq_err *err)
 {
     if (vq_session_batch(s) != 1 || w->in.cols == 0)
         return vq_fail(err, VQ_ENOTFOUND,
-                       "the session's last token is not known (it began with a loaded state); "
-                       "--text tells what follows");
+                       "the session's tokens cannot be run again (it began with a loaded state, or "
+                       "codes were taken out of it); --text tells what follows");
     w->before = w->in.tokens[0];
     w->targets = w->in.tokens + 1;
     w->n = w->in.cols - 1;
@@ -147,7 +147,7 @@ static enum sh_rc prepare(struct whatif *w)
         return rc;
     w->targets = w->in.tokens;
     w->n = w->in.cols;
-    bool known = sh_history(w->m, &h, NULL) == VQ_OK;
+    bool known = sh_history_to_run(w->m, &h, NULL) == VQ_OK;
     enum vq_status status = known ? stand_before_last(w, row, &err) : stand_here(w, s, &err);
     if (status == VQ_OK)
         status = vq_session_fork(&w->without.session, w->as_is.session, 1, &err);
@@ -326,7 +326,7 @@ static enum vq_status apply(const struct whatif *w, struct vq_err *err)
         return err->code;
     for (size_t i = 0; i < w->heads.n; i++)
         vq_session_drop_codes(copy, w->heads.v[i].module, w->heads.v[i].head, w->drop);
-    sh_model_set_session(w->m, copy);
+    sh_model_set_session(w->m, copy, w->m->tracked);
     return VQ_OK;
 }
 

@@ -274,6 +274,42 @@ void vq_trace_free(struct vq_trace *t)
     free(t);
 }
 
+/* The slots of the ring that were ever written come first. */
+static void copy_ring(struct vq_trace *to, const struct vq_trace *t)
+{
+    size_t used = t->end < t->ring ? (size_t)t->end : t->ring;
+    memcpy(to->ring_token, t->ring_token, used * sizeof(*t->ring_token));
+    memcpy(to->ring_position, t->ring_position, used * sizeof(*t->ring_position));
+    for (size_t mh = 0; mh < heads(t); mh++) {
+        size_t at = mh * t->ring;
+        memcpy(to->ring_rel + at, t->ring_rel + at, used * sizeof(*t->ring_rel));
+        if (t->ring_u16)
+            memcpy(to->ring_u16 + at, t->ring_u16 + at, used * sizeof(*t->ring_u16));
+        else
+            memcpy(to->ring_i32 + at, t->ring_i32 + at, used * sizeof(*t->ring_i32));
+    }
+    to->end = t->end;
+}
+
+enum vq_status vq_trace_copy(struct vq_trace **out, const struct vq_trace *t, struct vq_err *err)
+{
+    const struct vq_trace_options o = {.ring = t->ring, .row = t->row};
+    enum vq_status rc = vq_trace_new(out, &t->config, &o, err);
+    if (rc != VQ_OK)
+        return rc;
+    struct vq_trace *to = *out;
+    size_t codes = heads(t) * t->S;
+    memcpy(to->codebook, t->codebook, codes * t->K * sizeof(*t->codebook));
+    memcpy(to->known, t->known, t->modules * sizeof(*t->known));
+    memcpy(to->count, t->count, codes * sizeof(*t->count));
+    memcpy(to->rel_sum, t->rel_sum, codes * sizeof(*t->rel_sum));
+    to->tokens = t->tokens;
+    to->metrics = t->metrics;
+    to->missed = t->missed;
+    copy_ring(to, t);
+    return VQ_OK;
+}
+
 void vq_trace_set_codebook(struct vq_trace *t, int module, const float *C)
 {
     size_t n = t->H * t->S * t->K;

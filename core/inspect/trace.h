@@ -35,6 +35,9 @@ struct vq_trace_options {
 enum vq_status vq_trace_new(struct vq_trace **out, const struct vq_config *c,
                             const struct vq_trace_options *options, struct vq_err *err);
 void vq_trace_free(struct vq_trace *t);
+/* A trace that stands where t stands and goes on by itself, for a session that was forked; nothing
+ * is chained to it. As much memory as t has tokens. */
+enum vq_status vq_trace_copy(struct vq_trace **out, const struct vq_trace *t, struct vq_err *err);
 
 /* Copies the codebook C[H,S,K] of a module; NULL forgets it. */
 void vq_trace_set_codebook(struct vq_trace *t, int module, const float *C);

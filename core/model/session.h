@@ -136,16 +136,28 @@ struct vq_attention_view {
 enum vq_status vq_session_attention(const struct vq_session *s, int module, int head, int b,
                                     struct vq_attention_view *out, struct vq_err *err);
 
-/* Saves the state as safetensors (constant size), with `sha256` of the model's file (may be "") in
+/* Tokens to go into a state file: the last n of each sequence, [B, n] without gaps, -1 where they
+ * are not known. */
+struct vq_state_tokens {
+    const int32_t *ids;
+    size_t n;
+};
+
+/* Saves the state as safetensors (of constant size but for the tokens), with `sha256` of the model's file (may be "") in
  * its metadata. Tensors, with the authors' names for the state: xl_z int32 [n_layer, 2, B, H, M]
  * (unfilled slots hold S, filled ones are the last), xl_v f32 [.., M, V], agg_lower int64 [.., S],
  * agg_upper_div_lower f32 [.., S, V], pos_offset int64 [], logits f32 [B, N] (absent when there are
- * none). */
+ * none), and with `tokens` (or NULL) tokens int32 [B, n]. */
 enum vq_status vq_session_save(const struct vq_session *s, const char *path, const char *sha256,
-                               uint64_t *bytes, struct vq_err *err);
+                               const struct vq_state_tokens *tokens, uint64_t *bytes,
+                               struct vq_err *err);
 /* A new session of the batch that the file holds, on an engine of the same shapes and, when both
  * are known, of the same model file. */
 enum vq_status vq_session_load(struct vq_session **out, const struct vq_engine *e, const char *path,
                                const char *sha256, struct vq_err *err);
+/* The tokens that the state file of s holds, ids [B, n]: the caller frees *ids, NULL with *n 0 when
+ * the file has none. Ids that are neither of the vocabulary nor -1 are VQ_EFORMAT. */
+enum vq_status vq_session_load_tokens(const struct vq_session *s, const char *path, int32_t **ids,
+                                      size_t *n, struct vq_err *err);
 
 #endif

@@ -61,6 +61,9 @@ struct vq_session {
     struct vq_scratch s;
 };
 
+/* The tensor of a state file that holds tokens (state_tokens.c). */
+#define VQ_STATE_TOKENS "tokens"
+
 /* Queries handled together: enough rows to make matrix products worth it. */
 #define VQ_TILE 64
 

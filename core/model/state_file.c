@@ -98,14 +98,15 @@ static void describe(struct vq_tensor_out *t, const struct vq_session *s)
 }
 
 enum vq_status vq_session_save(const struct vq_session *s, const char *path, const char *sha256,
-                               uint64_t *bytes, struct vq_err *err)
+                               const struct vq_state_tokens *tokens, uint64_t *bytes,
+                               struct vq_err *err)
 {
     struct arrays a;
     enum vq_status status = reserve(&a, s, err);
     if (status != VQ_OK)
         return status;
     gather(&a, s);
-    struct vq_tensor_out t[N_TENSOR];
+    struct vq_tensor_out t[N_TENSOR + 1];
     describe(t, s);
     t[XL_Z].data = a.xl_z;
     t[XL_V].data = a.xl_v;
@@ -113,10 +114,13 @@ enum vq_status vq_session_save(const struct vq_session *s, const char *path, con
     t[UPPER].data = a.upper;
     t[POS].data = &s->position;
     t[LOGITS].data = s->last_logits;
+    size_t n = s->has_logits ? N_TENSOR : LOGITS;
+    if (tokens)
+        t[n++] = (struct vq_tensor_out){
+            VQ_STATE_TOKENS, VQ_I32, 2, {(int64_t)s->B, (int64_t)tokens->n}, tokens->ids, NULL};
     const struct vq_meta meta[] = {
         {"format", "vqsh-state"}, {"model_sha256", sha256}, {EDITED, "true"}};
-    status = vq_safetensors_write(path, t, s->has_logits ? N_TENSOR : LOGITS, meta,
-                                  s->edited ? 3 : 2, bytes, err);
+    status = vq_safetensors_write(path, t, n, meta, s->edited ? 3 : 2, bytes, err);
     release(&a);
     return status;
 }

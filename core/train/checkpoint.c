@@ -1,5 +1,6 @@
 #include "core/train/checkpoint.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,6 +132,37 @@ static enum vq_status write_safetensors(const struct vq_trainer *t, const struct
                                 err);
 }
 
+/* A file that goes with a checkpoint and is written before it. What was there is linked to `old`
+ * meanwhile, to be put back when the checkpoint fails. */
+struct companion {
+    char *path, *old;
+    bool had;
+};
+
+static enum vq_status companion_begin(struct companion *c, char *path, struct vq_err *err)
+{
+    *c = (struct companion){.path = path};
+    if (!path || asprintf(&c->old, "%s.old", path) < 0) {
+        c->old = NULL;
+        return vq_nomem(err, "a path", 1, 1);
+    }
+    unlink(c->old);
+    c->had = !link(path, c->old) || errno != ENOENT;
+    return VQ_OK;
+}
+
+static void companion_end(struct companion *c, bool written)
+{
+    if (!written && c->had)
+        rename(c->old, c->path);
+    else if (!written && c->old)
+        unlink(c->path);
+    if (c->old)
+        unlink(c->old); /* a rename of two links to one file leaves both */
+    free(c->path);
+    free(c->old);
+}
+
 /* The generator first: without its checkpoint it is nothing, the other way round something would
  * be lost. */
 static enum vq_status write_flax(const struct vq_trainer *t, const struct content *c,
@@ -138,27 +170,28 @@ static enum vq_status write_flax(const struct vq_trainer *t, const struct conten
                                  struct vq_err *err)
 {
     const struct vq_meta meta[] = {{"format", "vqsh"}, {"training", c->training.data}};
-    char *beside = vq_kept_path(folder, VQ_KEPT_GENERATOR, t->step);
-    char *config = NULL;
+    struct companion beside, config;
+    char *config_path = NULL;
     uint64_t more = 0;
-    if (asprintf(&config, "%s/config.json", folder) < 0)
-        config = NULL;
-    enum vq_status st = VQ_OK;
-    if (!beside || !config)
-        st = vq_nomem(err, "a path", 1, 1);
     size_t step = t->layout->n, n_state = c->n - c->params;
     struct vq_tensor_out own[N_STATE + 1];
     own[0] = c->at[step];
     memcpy(own + 1, c->at + c->params, n_state * sizeof(*own));
+    if (asprintf(&config_path, "%s/config.json", folder) < 0)
+        config_path = NULL;
+    enum vq_status st =
+        companion_begin(&beside, vq_kept_path(folder, VQ_KEPT_GENERATOR, t->step), err);
+    if (companion_begin(&config, config_path, err) != VQ_OK)
+        st = VQ_ENOMEM;
     if (!st)
-        st = vq_file_replace(config, c->config.data, c->config.len, err);
+        st = vq_file_replace(config.path, c->config.data, c->config.len, err);
     if (!st)
-        st = vq_safetensors_write(beside, own, n_state + 1, meta, 2, &more, err);
+        st = vq_safetensors_write(beside.path, own, n_state + 1, meta, 2, &more, err);
     if (!st)
         st = vq_flax_write(path, true, c->at, c->params, t->step, bytes, err);
     *bytes += more;
-    free(config);
-    free(beside);
+    companion_end(&config, !st);
+    companion_end(&beside, !st);
     return st;
 }
 

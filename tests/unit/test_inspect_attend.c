@@ -328,7 +328,7 @@ static void edited_states_are_saved_and_loaded(void **state)
     assert_ok(vq_session_new(&s, g.engine, 1, &err), &err);
     assert_ok(vq_session_feed(s, tokens, 20, 20, NULL, &err), &err);
     assert_int_equal(vq_session_drop_codes(s, 1, 2, all), 12);
-    assert_ok(vq_session_save(s, path, "", NULL, &err), &err);
+    assert_ok(vq_session_save(s, path, "", NULL, NULL, &err), &err);
     assert_ok(vq_session_load(&back, g.engine, path, "", &err), &err);
     assert_true(vq_session_edited(back));
     assert_ok(vq_session_feed(s, tokens, 3, 3, NULL, &err), &err);

@@ -162,7 +162,7 @@ static void write_state(const struct golden *g, const char *file, int64_t each)
     assert_ok(vq_session_new(&s, g->engine, 1, &err), &err);
     assert_ok(vq_session_feed(s, tokens, 20, 20, &(struct vq_feed_options){.no_logits = 1}, &err),
               &err);
-    assert_ok(vq_session_save(s, file, "", NULL, &err), &err);
+    assert_ok(vq_session_save(s, file, "", NULL, NULL, &err), &err);
     vq_session_free(s);
     assert_ok(vq_ckpt_open(&c, file, &err), &err);
     const struct vq_tensor *lower = vq_ckpt_find(c, "agg_lower");

@@ -275,6 +275,33 @@ static void a_block_without_memory_is_reported(void **state)
     vq_trace_free(t);
 }
 
+/* A copy holds the same and goes on by itself, whether the ring has wrapped or not. */
+static void a_copy_goes_on_by_itself(void **state)
+{
+    (void)state;
+    for (int rounds = 1; rounds <= 4; rounds += 3) {
+        struct maker *m = calloc(1, sizeof(*m)), *fork = calloc(1, sizeof(*m));
+        struct vq_trace *t = new_trace(16, 0), *copy;
+        struct vq_err err;
+        assert_true(m && fork);
+        maker_init(m, t);
+        for (int i = 0; i < rounds; i++)
+            play(m, t, 9, 9 * i, true);
+        assert_ok(vq_trace_copy(&copy, t, &err), &err);
+        *fork = *m;
+        assert_ring(fork, copy, 0, 16);
+        play(fork, copy, 7, 9 * rounds, true);
+        assert_ring(m, t, 0, 16);
+        assert_totals(m, t);
+        assert_ring(fork, copy, 0, 16);
+        assert_totals(fork, copy);
+        vq_trace_free(copy);
+        vq_trace_free(t);
+        free(fork);
+        free(m);
+    }
+}
+
 static void codes_beyond_16_bits_are_kept(void **state)
 {
     (void)state;
@@ -600,6 +627,7 @@ int main(void)
         cmocka_unit_test(reset_forgets_all_but_the_codebooks),
         cmocka_unit_test(an_unknown_codebook_gives_no_error),
         cmocka_unit_test(a_block_without_memory_is_reported),
+        cmocka_unit_test(a_copy_goes_on_by_itself),
         cmocka_unit_test(codes_beyond_16_bits_are_kept),
         cmocka_unit_test(tokens_of_a_code_are_counted),
         cmocka_unit_test(places_are_the_latest_or_spread),

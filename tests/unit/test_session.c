@@ -481,7 +481,7 @@ static void test_save_and_load(void **state)
     for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
         struct vq_session *s = fed(f, lengths[i]), *back = NULL;
         uint64_t bytes;
-        if (vq_session_save(s, path, "abc", &bytes, &err) != VQ_OK ||
+        if (vq_session_save(s, path, "abc", NULL, &bytes, &err) != VQ_OK ||
             vq_session_load(&back, f->e, path, "abc", &err) != VQ_OK)
             fail_msg("%s", err.msg);
         assert_true(lengths[i] < 2 || bytes == size); /* constant once there are logits */
@@ -496,6 +496,37 @@ static void test_save_and_load(void **state)
     unlink(path);
 }
 
+/* Tokens come back as they were given; those of no vocabulary are refused. */
+static void test_saved_tokens(void **state)
+{
+    const struct fixture *f = *state;
+    const int32_t vocab = (int32_t)vq_engine_config(f->e)->n_vocab;
+    int32_t ids[] = {-1, -1, 7, 0, vocab - 1}, *back;
+    struct vq_state_tokens tokens = {ids, 5};
+    char path[] = "/tmp/vqsh-state-XXXXXX";
+    struct vq_session *s = fed(f, 3);
+    size_t n;
+    close(mkstemp(path));
+    assert_int_equal(vq_session_save(s, path, "", &tokens, NULL, &err), VQ_OK);
+    assert_int_equal(vq_session_load_tokens(s, path, &back, &n, &err), VQ_OK);
+    assert_int_equal(n, 5);
+    assert_memory_equal(back, ids, sizeof(ids));
+    free(back);
+    for (int i = 0; i < 2; i++) {
+        ids[3] = i ? vocab : -2;
+        assert_int_equal(vq_session_save(s, path, "", &tokens, NULL, &err), VQ_OK);
+        assert_int_equal(vq_session_load_tokens(s, path, &back, &n, &err), VQ_EFORMAT);
+        assert_null(back);
+        assert_non_null(strstr(err.msg, "is no token"));
+    }
+    assert_int_equal(vq_session_save(s, path, "", NULL, NULL, &err), VQ_OK);
+    assert_int_equal(vq_session_load_tokens(s, path, &back, &n, &err), VQ_OK);
+    assert_null(back);
+    assert_int_equal(n, 0);
+    vq_session_free(s);
+    unlink(path);
+}
+
 static void test_load_refuses(void **state)
 {
     const struct fixture *f = *state;
@@ -507,7 +538,7 @@ static void test_load_refuses(void **state)
     open_golden(&other, GOLDEN, "heads3");
     struct vq_engine *e = engine_of(&other, NULL);
     assert_int_equal(vq_session_new(&s, e, 1, &err), VQ_OK);
-    assert_int_equal(vq_session_save(s, path, "", &bytes, &err), VQ_OK);
+    assert_int_equal(vq_session_save(s, path, "", NULL, &bytes, &err), VQ_OK);
     assert_int_equal(vq_session_load(&back, f->e, path, "", &err), VQ_ESHAPE);
     assert_null(back);
     assert_non_null(strstr(err.msg, "xl_z"));
@@ -665,6 +696,7 @@ int main(void)
         cmocka_unit_test(test_fork),
         cmocka_unit_test(test_row),
         cmocka_unit_test(test_save_and_load),
+        cmocka_unit_test(test_saved_tokens),
         cmocka_unit_test(test_load_refuses),
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_bad_tokens_change_nothing),

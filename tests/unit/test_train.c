@@ -6,6 +6,8 @@
 #include "golden.h"
 
 #include <dirent.h>
+#include <signal.h>
+#include <sys/resource.h>
 
 #include "core/base/file.h"
 #include "core/base/mem.h"
@@ -746,6 +748,63 @@ static void test_padding_alone(void **state)
     }
 }
 
+/* ---- full disks ---- */
+
+static int entries_of(const char *folder)
+{
+    int n = -2; /* . and .. */
+    DIR *d = opendir(file_in(folder));
+    assert_non_null(d);
+    while (readdir(d))
+        n++;
+    closedir(d);
+    return n;
+}
+
+/* A run whose parameters, but not the files beside them, are more than fits into a file. */
+static void run_short_of_space(const struct plan *p)
+{
+    struct rlimit whole, few;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &whole), 0);
+    few = whole;
+    few.rlim_cur = 8192;
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &few), 0);
+    run_to(p, VQ_EIO, 0);
+    setrlimit(RLIMIT_FSIZE, &whole);
+    signal(SIGXFSZ, SIG_DFL);
+    assert_non_null(strstr(err.msg, "checkpoint_4"));
+}
+
+/* A checkpoint in the authors' layout is several files: when it fails, none of them is left, and
+ * what was there before is what it was. */
+static void test_full_disk_leaves_nothing(void **state)
+{
+    (void)state;
+    struct plan p = dropping("optimizer=adamw", "cramped");
+    p.o.flax = true;
+    p.o.steps = 4; /* between two sequences: the generator's file is small */
+    run_short_of_space(&p);
+    assert_int_equal(entries_of("cramped"), 0);
+
+    const char *const before[] = {"cramped/generator_4.safetensors", "cramped/config.json"};
+    for (int i = 0; i < 2; i++)
+        assert_ok(vq_file_replace(file_in(before[i]), before[i], 9, &err), &err);
+    run_short_of_space(&p);
+    assert_int_equal(entries_of("cramped"), 2);
+    for (int i = 0; i < 2; i++) {
+        struct vq_file f;
+        assert_ok(vq_file_open(&f, file_in(before[i]), &err), &err);
+        assert_int_equal(f.size, 9);
+        assert_memory_equal(f.data, before[i], 9);
+        vq_file_close(&f);
+    }
+    run_to(&p, VQ_OK, 0);
+    assert_true(there("cramped/generator_4.safetensors") &&
+                there("cramped/checkpoint_4/checkpoint"));
+    assert_false(there("cramped/generator_4.safetensors.old") || there("cramped/config.json.old"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -765,6 +824,7 @@ int main(void)
         cmocka_unit_test(test_memory_runs_out),
         cmocka_unit_test(test_loss_falls),
         cmocka_unit_test(test_padding_alone),
+        cmocka_unit_test(test_full_disk_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, make_root, remove_root);
 }
