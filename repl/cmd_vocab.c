@@ -4,12 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/file.h"
 #include "core/base/mem.h"
-#include "core/vocab/train.h"
 #include "core/vocab/vocab.h"
 #include "repl/cmds.h"
 #include "repl/out.h"
 #include "repl/runlog.h"
+#include "repl/vocab_maker.h"
 
 static enum sh_rc report(struct sh *sh, const char *path, const struct vq_vocab_trained *t)
 {
@@ -53,8 +54,13 @@ static enum sh_rc run_vocab(struct sh *sh, const struct sh_args *a)
                                         .cancel = sh_cancel(sh)};
     sh_run_begin(sh, NULL, NULL, NULL);
     sh_progress(sh, "making %d pieces", t.size);
-    enum vq_status status = vq_vocab_train(out, &t, &result, &err);
+    char *model;
+    size_t size;
+    enum vq_status status = sh_vocab_make(&t, &model, &size, &result, &err);
+    if (status == VQ_OK)
+        status = vq_file_replace(out, model, size, &err);
     sh_progress_clear(sh);
+    free(model);
     free(paths);
     return status == VQ_OK ? report(sh, out, &result) : sh_fail(sh, &err);
 }

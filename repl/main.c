@@ -22,6 +22,7 @@
 #include "repl/runlog.h"
 #include "repl/signals.h"
 #include "repl/split.h"
+#include "repl/vocab_maker.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_PIPE = 128 + SIGPIPE };
 
@@ -301,6 +302,8 @@ int main(int argc, char **argv)
     struct options o = {.db = NULL};
     struct sh sh;
     struct vq_err err;
+    if (argc > 1 && strcmp(argv[1], SH_VOCAB_MAKER) == 0)
+        return sh_vocab_maker_main(argc - 2, argv + 2);
     setlocale(LC_CTYPE, "");
     if (!have_standard_files())
         return EXIT_FAILED;

@@ -11,10 +11,9 @@
 
 extern char **environ;
 
-enum vq_status sh_spawn(const char *command, int input, pid_t *pid, struct vq_err *err)
+enum vq_status sh_spawn_program(const char *path, const char *const *argv, int input, int output,
+                                pid_t *pid, struct vq_err *err)
 {
-    char sh[] = "sh", c[] = "-c";
-    char *argv[] = {sh, c, (char *)(uintptr_t)command, NULL};
     posix_spawnattr_t attr;
     posix_spawn_file_actions_t actions;
     sigset_t defaults, mask;
@@ -30,10 +29,18 @@ enum vq_status sh_spawn(const char *command, int input, pid_t *pid, struct vq_er
     posix_spawnattr_setsigmask(&attr, &mask);
     if (input >= 0)
         posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO);
-    int failed = posix_spawn(pid, "/bin/sh", &actions, &attr, argv, environ);
+    if (output >= 0)
+        posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
+    int failed = posix_spawn(pid, path, &actions, &attr, (char *const *)(uintptr_t)argv, environ);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attr);
-    return failed ? vq_fail_errno(err, failed, "cannot start /bin/sh") : VQ_OK;
+    return failed ? vq_fail_errno(err, failed, "cannot start %s", path) : VQ_OK;
+}
+
+enum vq_status sh_spawn(const char *command, int input, pid_t *pid, struct vq_err *err)
+{
+    const char *const argv[] = {"sh", "-c", command, NULL};
+    return sh_spawn_program("/bin/sh", argv, input, -1, pid, err);
 }
 
 int sh_spawn_wait(pid_t pid)

@@ -59,6 +59,16 @@ recorded interrupted
 end INT 130 "feed --file long.txt"
 end INT 130 "verify --length 4000 --seed 1"
 
+# Pieces are made by a library that cannot be stopped, in a process of its own.
+awk 'BEGIN { srand(1); for (i = 0; i < 60000; i++) {
+    for (j = 0; j < 12; j++) printf "%c%c%c%c%c ", 97 + rand() * 26, 97 + rand() * 26,
+        97 + rand() * 26, 97 + rand() * 26, 97 + rand() * 26
+    print "" } }' > words.txt
+end INT 130 "vocab train words.model words.txt --size 30000 --type unigram"
+recorded interrupted
+! pgrep -f -- "--make-vocab .* words.txt" > /dev/null || fail "its process goes on"
+[ ! -e words.model ] || fail "a vocabulary was left"
+
 end TERM 143 'sample --length 100M --seed 1'
 recorded interrupted
 end HUP 129 "score --file long.txt"

@@ -384,7 +384,7 @@ static void draw_ramp(const struct viz_frame *f, struct viz_rect bar)
 
 static void draw_scale(const struct viz_frame *f)
 {
-    int u = f->u, text = viz_font_height(f->font), ascent = viz_font_ascent(f->font);
+    int u = f->u, ascent = viz_font_ascent(f->font);
     struct viz_rect bar = {f->plot.x + f->plot.w + 16 * u, f->plot.y, SCALE_W * u, f->plot.h};
     int right = bar.x + bar.w + TICK_GAP * u;
     draw_ramp(f, bar);
@@ -400,8 +400,9 @@ static void draw_scale(const struct viz_frame *f)
         return;
     char label[TEXT_MAX];
     int w = viz_text_fit(label, sizeof(label), f->font, f->z.label, bar.h);
-    viz_text_up(f->c, f->font, f->c->w - PAD * u - text, bar.y + (bar.h + w) / 2, label,
-                viz_rgb_hex(VIZ_INK));
+    /* Beside the numbers, not at the edge: a plot of whole cells leaves some room there. */
+    viz_text_up(f->c, f->font, right + labels_width(f, &f->z, 0) + LINE_GAP * u,
+                bar.y + (bar.h + w) / 2, label, viz_rgb_hex(VIZ_INK));
 }
 
 enum vq_status viz_frame_open(struct viz_frame *f, struct vq_err *err)

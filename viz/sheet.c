@@ -5,7 +5,8 @@
 #include "core/base/mem.h"
 #include "viz/font.h"
 
-#define CAPTION_GAP 3
+#define CAPTION_GAP      3
+#define CAPTION_SMALLEST 8 /* pixels of the em; below that nobody reads it */
 
 struct viz_sheet viz_sheet_default(void)
 {
@@ -33,13 +34,29 @@ struct layout {
     struct viz_font font;
 };
 
+/* The largest letters, up to those that suit the picture, in which every caption is whole; ones
+ * that no size would save do not count. */
+static int caption_size(const struct viz_sheet *sheet, size_t n, int width)
+{
+    int best = width < 160 ? 10 : width < 800 ? 13 : 26;
+    for (size_t i = 0; sheet->captions && i < n; i++) {
+        struct viz_font f = {.size = best};
+        while (f.size >= CAPTION_SMALLEST && viz_text_width(f, sheet->captions[i]) > width)
+            f.size--;
+        best = f.size >= CAPTION_SMALLEST ? f.size : best;
+    }
+    return best;
+}
+
 /* False if a size overflows or the sheet would be larger than a canvas may be. */
 static bool lay_out(struct layout *l, const struct viz_sheet *sheet, size_t n, size_t w, size_t h)
 {
     l->zoom = sheet->zoom ? sheet->zoom : 1;
     if (!vq_mul_ok(w, l->zoom, &l->picture_w) || !vq_mul_ok(h, l->zoom, &l->picture_h))
         return false;
-    l->font.size = l->picture_w < 160 ? 10 : l->picture_w < 800 ? 13 : 26;
+    if (l->picture_w > VIZ_CANVAS_MAX)
+        return false;
+    l->font.size = caption_size(sheet, n, (int)l->picture_w);
     size_t caption = sheet->captions ? (size_t)viz_font_height(l->font) + CAPTION_GAP : 0;
     if (!vq_add_ok(l->picture_h, caption, &l->cell_h))
         return false;

@@ -11,7 +11,8 @@ struct viz_sheet {
     size_t gap;                  /* pixels between pictures and around them */
     size_t zoom;                 /* each pixel becomes zoom x zoom; 0 counts as 1 */
     struct viz_rgb background;   /* captions are dark or light, whichever stands out from it */
-    const char *const *captions; /* n texts, one below each picture, cut to its width; or NULL */
+    const char *const *captions; /* n texts, one below each picture, in smaller letters if they
+                                  are wide, then cut to its width; or NULL */
 };
 
 /* Gap 4, zoom 1, a dark background, no captions. */

@@ -130,11 +130,11 @@ static bool next_sentence(void *ud, const char **line, size_t *n)
     return false;
 }
 
-enum vq_status vq_vocab_train(const char *out, const struct vq_vocab_training *t,
+enum vq_status vq_vocab_train(const struct vq_vocab_training *t, char **model, size_t *size,
                               struct vq_vocab_trained *result, struct vq_err *err)
 {
-    char *model = NULL;
-    size_t size = 0;
+    *model = NULL;
+    *size = 0;
     *result = (struct vq_vocab_trained){0};
     struct reading r = {.t = t, .result = result, .err = err};
     const struct vq_spm_training training = {.size = t->size,
@@ -146,18 +146,19 @@ enum vq_status vq_vocab_train(const char *out, const struct vq_vocab_training *t
     struct vq_err why = {0};
     enum vq_status st = gather(&r);
     if (!st)
-        st = vq_spm_train(&training, &model, &size, &why);
+        st = vq_spm_train(&training, model, size, &why);
     /* What kept lines from being read comes before what the library made of those it got. */
     if (r.status)
         st = r.status;
     else if (st && why.code)
         st = vq_fail(err, st, "%s", why.msg);
-    if (!st)
-        st = vq_file_replace(out, model, size, err);
+    if (st) {
+        free(*model);
+        *model = NULL;
+    }
     vq_file_close(&r.file);
     for (size_t i = 0; i < r.n; i++)
         free(r.files[i]);
     free(r.files);
-    free(model);
     return st;
 }

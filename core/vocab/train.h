@@ -25,11 +25,13 @@ struct vq_vocab_trained {
 };
 
 /*
- * Trains on all lines and writes the model to `out`, whole or not at all. Lines of the files are
- * its sentences; memory is some times that of the text. VQ_EINVAL: no text, or not enough of it for
- * so many pieces (the message says how many there can be); VQ_ENOTFOUND: a folder without *.txt.
+ * Trains on all lines: *model is what belongs into a file *.model, *size bytes, the caller's to
+ * free. Lines of the files are its sentences; memory is some times that of the text. VQ_EINVAL: no
+ * text, or not enough of it for so many pieces (the message says how many there can be);
+ * VQ_ENOTFOUND: a folder without *.txt. The library cannot be stopped while it makes pieces: who
+ * wants to stop it calls this in a process of its own.
  */
-enum vq_status vq_vocab_train(const char *out, const struct vq_vocab_training *t,
+enum vq_status vq_vocab_train(const struct vq_vocab_training *t, char **model, size_t *size,
                               struct vq_vocab_trained *result, struct vq_err *err);
 
 #endif

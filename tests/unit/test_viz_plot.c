@@ -327,6 +327,31 @@ static void names_stand_by_their_data(void **state)
     viz_canvas_free(c);
 }
 
+/* What stands at the right of a heat map, scale, numbers and label, has no wide gap in it, even
+ * when whole cells leave much of the width to nobody. */
+static void labels_of_scales_stand_by_them(void **state)
+{
+    (void)state;
+    static float v[128 * 2];
+    for (size_t i = 0; i < 256; i++)
+        v[i] = (float)i;
+    for (size_t cols = 100; cols <= 128; cols += 7) {
+        struct viz_canvas *c;
+        const struct viz_chart chart = {.zlabel = "count", .width = 960};
+        const struct viz_matrix m = {.v = viz_f32(v, 2 * cols), .rows = 2, .cols = cols};
+        assert_int_equal(viz_plot_heat(&c, &chart, &m, NULL), VQ_OK);
+        int last = c->w - 1, gap = 0, widest = 0;
+        while (inked(c, last) == 0)
+            last--;
+        for (int x = last; x > c->w / 2; x--) {
+            gap = inked(c, x) ? 0 : gap + 1;
+            widest = gap > widest ? gap : widest;
+        }
+        assert_in_range(widest, 1, 20);
+        viz_canvas_free(c);
+    }
+}
+
 static void text_differs_so_pictures_do(void **state)
 {
     (void)state;
@@ -394,6 +419,7 @@ int main(void)
         cmocka_unit_test(every_chart_takes_every_size),
         cmocka_unit_test(labels_keep_to_the_canvas),
         cmocka_unit_test(names_stand_by_their_data),
+        cmocka_unit_test(labels_of_scales_stand_by_them),
         cmocka_unit_test(text_differs_so_pictures_do),
         cmocka_unit_test(wrong_arguments_are_named),
         cmocka_unit_test(allocations_may_fail),

@@ -257,6 +257,32 @@ static void captions_are_drawn_and_cut(void **state)
     viz_canvas_free(c);
 }
 
+/* A seed of 20 digits is whole below a picture of the size that samples are shown in: the last
+ * digit makes a difference. */
+static void long_captions_get_smaller_letters(void **state)
+{
+    (void)state;
+    static uint8_t picture[64 * 64 * 3];
+    const uint8_t *images[1] = {picture};
+    const char *a[1] = {"255: seed 18446744073709551611"},
+               *b[1] = {"255: seed 18446744073709551618"};
+    struct viz_canvas *c[2];
+    struct viz_sheet sheet = viz_sheet_default();
+    sheet.zoom = 3;
+    for (int i = 0; i < 2; i++) {
+        sheet.captions = i ? b : a;
+        assert_int_equal(viz_sheet_draw(&c[i], &sheet, images, 1, 64, 64, NULL), VQ_OK);
+    }
+    assert_int_equal(c[0]->h, c[1]->h);
+    size_t differ = 0;
+    for (int y = 196; y < c[0]->h; y++)
+        for (int x = 0; x < c[0]->w; x++)
+            differ += viz_pixel(c[0], x, y).g != viz_pixel(c[1], x, y).g;
+    assert_true(differ > 4);
+    viz_canvas_free(c[0]);
+    viz_canvas_free(c[1]);
+}
+
 static void sheets_check_their_size(void **state)
 {
     (void)state;
@@ -307,6 +333,7 @@ int main(void)
         cmocka_unit_test(odd_images_do),
         cmocka_unit_test(sheets_are_grids),
         cmocka_unit_test(captions_are_drawn_and_cut),
+        cmocka_unit_test(long_captions_get_smaller_letters),
         cmocka_unit_test(sheets_check_their_size),
         cmocka_unit_test(allocations_may_fail),
     };
