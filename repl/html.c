@@ -54,20 +54,6 @@ void sh_html_element(struct vq_text *to, const char *tag, const char *text)
     vq_text_printf(to, "</%s>\n", tag);
 }
 
-void sh_html_base64(struct vq_text *to, const uint8_t *data, size_t n)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < n; i += 3) {
-        size_t have = n - i < 3 ? n - i : 3;
-        uint32_t v = (uint32_t)data[i] << 16;
-        v |= have > 1 ? (uint32_t)data[i + 1] << 8 : 0;
-        v |= have > 2 ? data[i + 2] : 0;
-        char four[4] = {digits[v >> 18], digits[v >> 12 & 63], digits[v >> 6 & 63], digits[v & 63]};
-        memset(four + have + 1, '=', 3 - have);
-        vq_text_put(to, four, sizeof(four));
-    }
-}
-
 /* ---- tables ---- */
 
 static bool is_number(const struct sh_cell *c)

@@ -21,9 +21,6 @@ void sh_html_string(struct vq_text *to, const char *s); /* the same up to a NUL,
 /* <tag>text</tag> and a newline. */
 void sh_html_element(struct vq_text *to, const char *tag, const char *text);
 
-/* RFC 4648, with padding. */
-void sh_html_base64(struct vq_text *to, const uint8_t *data, size_t n);
-
 /* One cell of a table. A number is shown with six digits and carries its full value in data-v,
  * which sorting goes by. */
 void sh_html_cell(struct vq_text *to, const struct vq_value *v);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/base64.h"
 #include "core/base/file.h"
 #include "repl/html.h"
 #include "repl/inner.h"
@@ -385,7 +386,7 @@ static void put_png(struct sh_webpage *w, const uint8_t *data, size_t size, cons
     put_string(w, alt);
     put(w, "\" src=\"data:image/png;base64,");
     if (fine(w))
-        sh_html_base64(&w->out, data, size);
+        vq_text_base64(&w->out, data, size);
     put(w, "\" />");
 }
 
@@ -397,7 +398,7 @@ static void put_chart(struct sh_webpage *w, const struct sh_chart *chart)
     size_t size;
     struct vq_err err = {0};
     snprintf(prefix, sizeof(prefix), "c%zu-", w->figures);
-    if (viz_svg_encode(&svg, &size, chart->canvas, NULL, 0, prefix, &err) != VQ_OK) {
+    if (viz_svg_inline(&svg, &size, chart->canvas, prefix, &err) != VQ_OK) {
         fail(w, &err);
         return;
     }

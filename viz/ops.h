@@ -5,6 +5,8 @@
 #ifndef VQ_VIZ_OPS_H
 #define VQ_VIZ_OPS_H
 
+#include <stdbool.h>
+
 #include "viz/canvas.h"
 #include "viz/font.h"
 
@@ -25,6 +27,11 @@ struct viz_op {
     void *data; /* the image: uint32_t [h, w], alpha in the top byte, colours multiplied by it; the
                  * text: valid UTF-8 without controls. Owned. */
 };
+
+static inline bool viz_same_rect(struct viz_rect a, struct viz_rect b)
+{
+    return a.x == b.x && a.y == b.y && a.w == b.w && a.h == b.h;
+}
 
 /* A new op at the end of the canvas, with its clip; NULL, noted in c->failed, if memory is out. */
 struct viz_op *viz_canvas_add(struct viz_canvas *c, enum viz_op_kind kind, struct viz_rgb color);

@@ -157,15 +157,10 @@ static bool put_image(const struct easel *e, const struct viz_op *op)
     return true;
 }
 
-static bool same_rect(struct viz_rect a, struct viz_rect b)
-{
-    return a.x == b.x && a.y == b.y && a.w == b.w && a.h == b.h;
-}
-
 /* Whether a line goes on from the one before it, as one stroke of the pen. */
 static bool same_stroke(const struct viz_op *a, const struct viz_op *b)
 {
-    return b->kind == VIZ_OP_LINE && a->width == b->width && same_rect(a->clip, b->clip) &&
+    return b->kind == VIZ_OP_LINE && a->width == b->width && viz_same_rect(a->clip, b->clip) &&
            memcmp(&a->color, &b->color, sizeof(a->color)) == 0;
 }
 
@@ -193,7 +188,7 @@ static bool contains(struct viz_rect a, struct viz_rect b)
 static void set_clip(struct easel *e, const struct viz_op *op)
 {
     /* Rectangles were cut when they were noted, so a clip that is too wide does no harm. */
-    if (same_rect(e->clip, op->clip) || (op->kind == VIZ_OP_RECT && contains(e->clip, op->box)))
+    if (viz_same_rect(e->clip, op->clip) || (op->kind == VIZ_OP_RECT && contains(e->clip, op->box)))
         return;
     e->clip = op->clip;
     cairo_reset_clip(e->cr);

@@ -51,6 +51,13 @@ static double reduce(const struct viz_matrix *m, size_t r0, size_t r1, size_t c0
     return m->reduce == VIZ_REDUCE_MAX || n < 2 ? max : sum / (double)n;
 }
 
+/* 255 steps are more than an eye sees, and with the colour of NaN a byte holds all of them: an
+ * image in a page is a third as large for it. */
+static double in_steps(double t)
+{
+    return isnan(t) ? t : round(t * 254) / 254;
+}
+
 /* The cells as an image with a pixel for each, or for each pixel of the plot where cells are
  * smaller; stretched over the plot by whoever shows it. */
 static enum vq_status draw_cells(const struct viz_frame *f, const struct viz_matrix *m,
@@ -67,7 +74,7 @@ static enum vq_status draw_cells(const struct viz_frame *f, const struct viz_mat
         for (size_t x = 0; x < w; x++) {
             cells_under(m->cols, w, x, &c0, &c1);
             double t = viz_norm_at(norm, reduce(m, r0, r1, c0, c1));
-            struct viz_rgb v = viz_colormap_rgb(f->map, t);
+            struct viz_rgb v = viz_colormap_rgb(f->map, in_steps(t));
             memcpy(rgb + 3 * (y * w + x), (uint8_t[3]){v.r, v.g, v.b}, 3);
         }
     }

@@ -88,6 +88,15 @@ uint32_t viz_png_crc(uint32_t crc, const void *data, size_t size)
     return ~crc;
 }
 
+static void put_chunk(struct bytes *b, const char *type, const void *data, size_t n)
+{
+    size_t start = b->n + 4;
+    put_u32(b, (uint32_t)n);
+    put(b, type, 4);
+    put(b, data, n);
+    put_u32(b, b->failed ? 0 : viz_png_crc(0, b->p + start, b->n - start));
+}
+
 /* Copies a keyword in the form the format asks for; false if nothing valid is left. */
 static bool clean_key(char out[KEY_MAX + 1], const char *key)
 {
@@ -175,21 +184,154 @@ static enum vq_status put_note(struct bytes *b, const struct viz_note *note, str
  * copy, a growing output that doubles, 2.3 MB of tables), so their sum is asked for first: where it
  * cannot be had we report that instead of letting stb meet it.
  */
-static enum vq_status encode_pixels(uint8_t **out, size_t *size, const uint8_t *rgb, size_t w,
-                                    size_t h, struct vq_err *err)
+static enum vq_status have_room(size_t pixel_bytes, size_t w, size_t h, struct vq_err *err)
 {
-    int len = 0;
-    size_t need = (3 * w + 1) * h * 6 + ((size_t)4 << 20);
+    size_t need = (pixel_bytes * w + 1) * h * 6 + ((size_t)4 << 20);
     void *room = vq_alloc(need, 1);
     if (!room)
         return vq_nomem(err, "encoding a picture", need, 1);
     free(room);
-    *out = stbi_write_png_to_mem(rgb, (int)(3 * w), (int)w, (int)h, 3, &len);
+    return VQ_OK;
+}
+
+/* px [h, w, channels]: RGB, or RGBA. */
+static enum vq_status encode_pixels(uint8_t **out, size_t *size, const uint8_t *px, size_t w,
+                                    size_t h, size_t channels, struct vq_err *err)
+{
+    int len = 0;
+    enum vq_status status = have_room(channels, w, h, err);
+    if (status != VQ_OK)
+        return status;
+    *out = stbi_write_png_to_mem(px, (int)(channels * w), (int)w, (int)h, (int)channels, &len);
     if (!*out || len < HEADER_END)
-        return vq_nomem(err, "encoding a picture", need, 1);
+        return vq_nomem(err, "encoding a picture", w * h, channels);
     *size = (size_t)len;
     return VQ_OK;
 }
+
+/* ---- pictures of few colours ---- */
+
+#define PALETTE 256
+#define SLOTS   1024 /* a power of two well over that */
+
+/* The colours met so far, and where in the list each is: slot[] holds numbers from 1. */
+struct palette {
+    uint32_t color[PALETTE];
+    size_t n;
+    uint16_t slot[SLOTS];
+};
+
+/* The number of a colour; PALETTE when there is no room for one more. */
+static size_t number_of(struct palette *p, uint32_t color)
+{
+    size_t i = (color * 2654435761u) >> 22;
+    while (p->slot[i] && p->color[p->slot[i] - 1] != color)
+        i = (i + 1) % SLOTS;
+    if (p->slot[i])
+        return p->slot[i] - 1;
+    if (p->n == PALETTE)
+        return PALETTE;
+    p->color[p->n] = color;
+    p->slot[i] = (uint16_t)++p->n;
+    return p->n - 1;
+}
+
+/* Channel k of RGBA of a colour that is multiplied by its alpha. */
+static uint8_t channel(uint32_t v, size_t k)
+{
+    uint32_t alpha = v >> 24, c = v >> (16 - 8 * k) & 255;
+    if (k == 3)
+        return (uint8_t)alpha;
+    return alpha ? (uint8_t)((c * 255 + alpha / 2) / alpha) : 0;
+}
+
+/* Rows of numbers, each behind a 0, which says that it is not filtered; false: too many colours. */
+static bool number_pixels(struct palette *p, uint8_t *rows, const uint32_t *argb, size_t w,
+                          size_t h, uint32_t always)
+{
+    for (size_t y = 0; y < h; y++, rows += w + 1) {
+        rows[0] = 0;
+        for (size_t x = 0; x < w; x++) {
+            size_t k = number_of(p, argb[y * w + x] | always);
+            if (k == PALETTE)
+                return false;
+            rows[1 + x] = (uint8_t)k;
+        }
+    }
+    return true;
+}
+
+static void put_palette_png(struct bytes *b, const struct palette *p, bool opaque, uint8_t *rows,
+                            size_t w, size_t h)
+{
+    struct bytes header = {0};
+    uint8_t colors[3 * PALETTE], alphas[PALETTE];
+    int len = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        for (size_t k = 0; k < 3; k++)
+            colors[3 * i + k] = channel(p->color[i], k);
+        alphas[i] = channel(p->color[i], 3);
+    }
+    uint8_t *packed = stbi_zlib_compress(rows, (int)((w + 1) * h), &len, 8);
+    put(b, SIGNATURE, SIGNATURE_LEN);
+    put_u32(&header, (uint32_t)w);
+    put_u32(&header, (uint32_t)h);
+    put(&header, (const uint8_t[]){8, 3, 0, 0, 0}, 5);
+    put_chunk(b, "IHDR", header.p, header.n);
+    put_chunk(b, "PLTE", colors, 3 * p->n);
+    if (!opaque)
+        put_chunk(b, "tRNS", alphas, p->n);
+    put_chunk(b, "IDAT", packed, packed ? (size_t)len : 0);
+    put_chunk(b, "IEND", NULL, 0);
+    b->failed |= header.failed || !packed;
+    free(header.p);
+    free(packed);
+}
+
+/* All channels of all pixels. */
+static enum vq_status encode_argb(uint8_t **out, size_t *size, const uint32_t *argb, size_t w,
+                                  size_t h, uint32_t always, struct vq_err *err)
+{
+    size_t channels = always ? 3 : 4;
+    uint8_t *px = vq_alloc(w * h, channels);
+    if (!px)
+        return vq_nomem(err, "encoding a picture", w * h, channels);
+    for (size_t i = 0; i < w * h; i++)
+        for (size_t k = 0; k < channels; k++)
+            px[channels * i + k] = channel(argb[i] | always, k);
+    enum vq_status status = encode_pixels(out, size, px, w, h, channels, err);
+    free(px);
+    return status;
+}
+
+enum vq_status viz_png_encode_argb(uint8_t **out, size_t *size, const uint32_t *argb, size_t w,
+                                   size_t h, bool opaque, struct vq_err *err)
+{
+    const uint32_t always = opaque ? 0xff000000u : 0;
+    struct palette p = {.n = 0};
+    struct bytes b = {0};
+    *out = NULL;
+    *size = 0;
+    enum vq_status status = have_room(1, w, h, err);
+    uint8_t *rows = status == VQ_OK ? vq_alloc(w + 1, h) : NULL;
+    if (!rows)
+        return status != VQ_OK ? status : vq_nomem(err, "encoding a picture", w + 1, h);
+    bool few = number_pixels(&p, rows, argb, w, h, always);
+    if (few)
+        put_palette_png(&b, &p, opaque, rows, w, h);
+    free(rows);
+    if (!few)
+        return encode_argb(out, size, argb, w, h, always, err);
+    if (b.failed) {
+        free(b.p);
+        return vq_nomem(err, "encoding a picture", w * h, 1);
+    }
+    *out = b.p;
+    *size = b.n;
+    return VQ_OK;
+}
+
+/* ---- pictures with notes ---- */
 
 enum vq_status viz_png_encode(uint8_t **out, size_t *size, const uint8_t *rgb, size_t w, size_t h,
                               const struct viz_note *notes, size_t n, struct vq_err *err)
@@ -202,7 +344,7 @@ enum vq_status viz_png_encode(uint8_t **out, size_t *size, const uint8_t *rgb, s
     uint8_t *plain = NULL;
     size_t plain_size = 0;
     struct bytes b = {0};
-    enum vq_status status = encode_pixels(&plain, &plain_size, rgb, w, h, err);
+    enum vq_status status = encode_pixels(&plain, &plain_size, rgb, w, h, 3, err);
     if (status != VQ_OK)
         goto done;
     put(&b, plain, HEADER_END);

@@ -8,6 +8,7 @@
 #ifndef VQ_VIZ_PNG_H
 #define VQ_VIZ_PNG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,6 +31,14 @@ struct viz_note {
  */
 enum vq_status viz_png_encode(uint8_t **out, size_t *size, const uint8_t *rgb, size_t w, size_t h,
                               const struct viz_note *notes, size_t n, struct vq_err *err);
+
+/*
+ * The same for a picture inside another document, as small as it can be: of up to 256 colours a
+ * byte for each pixel. argb [h, w] has alpha in the top byte and colours multiplied by it; `opaque`
+ * says that alpha does not count.
+ */
+enum vq_status viz_png_encode_argb(uint8_t **out, size_t *size, const uint32_t *argb, size_t w,
+                                   size_t h, bool opaque, struct vq_err *err);
 
 /* viz_png_encode() to a file, which is replaced in one step: after any failure `path` is as before
  * and no temporary file is left. */

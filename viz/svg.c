@@ -10,8 +10,7 @@
 #include "viz/ops.h"
 #include "viz/paint.h"
 
-/* Text as XML content on one line; what XML cannot hold becomes a space or U+FFFD. */
-static void put_escaped(struct vq_text *to, const char *s)
+void viz_svg_escape(struct vq_text *to, const char *s)
 {
     size_t left = strlen(s);
     while (left > 0) {
@@ -36,9 +35,9 @@ static void put_notes(struct vq_text *to, const struct viz_note *notes, size_t n
         return;
     vq_text_puts(to, "<metadata>\n");
     for (size_t i = 0; i < n; i++) {
-        put_escaped(to, notes[i].key);
+        viz_svg_escape(to, notes[i].key);
         vq_text_puts(to, ": ");
-        put_escaped(to, notes[i].value);
+        viz_svg_escape(to, notes[i].value);
         vq_text_puts(to, "\n");
     }
     vq_text_puts(to, "</metadata>\n");
@@ -50,7 +49,7 @@ static void put_desc(struct vq_text *to, const struct viz_canvas *c)
     vq_text_puts(to, "<desc>\n");
     for (size_t i = 0; i < c->n_ops; i++)
         if (c->ops[i].kind == VIZ_OP_TEXT) {
-            put_escaped(to, c->ops[i].data);
+            viz_svg_escape(to, c->ops[i].data);
             vq_text_puts(to, "\n");
         }
     vq_text_puts(to, "</desc>\n");
@@ -58,7 +57,6 @@ static void put_desc(struct vq_text *to, const struct viz_canvas *c)
 
 /* The ids met so far; an id is replaced by its number. */
 struct ids {
-    const char *prefix;
     struct {
         const char *p;
         size_t n;
@@ -108,7 +106,7 @@ static void put_body(struct vq_text *to, const char *s, struct ids *ids)
         if (id) {
             size_t n = strcspn(id, "\")");
             vq_text_put(to, from, (size_t)(id - from));
-            vq_text_printf(to, "%s%zu", ids->prefix, number_of(ids, id, n));
+            vq_text_printf(to, "p%zu", number_of(ids, id, n));
             from = s = id + n;
         } else if (*s == '<' && strncmp(s, image, sizeof(image) - 1) == 0) {
             s += sizeof(image) - 1;
@@ -123,33 +121,14 @@ static void put_body(struct vq_text *to, const char *s, struct ids *ids)
     vq_text_put(to, from, (size_t)(s - from));
 }
 
-static bool is_letter(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static bool good_prefix(const char *s)
-{
-    if (!is_letter(*s))
-        return false;
-    while (is_letter(*s) || (*s >= '0' && *s <= '9') || *s == '-' || *s == '_')
-        s++;
-    return *s == '\0';
-}
-
 enum vq_status viz_svg_encode(char **out, size_t *size, const struct viz_canvas *c,
-                              const struct viz_note *notes, size_t n, const char *id_prefix,
-                              struct vq_err *err)
+                              const struct viz_note *notes, size_t n, struct vq_err *err)
 {
     char *raw = NULL;
     struct vq_text text = {0};
-    struct ids ids = {.prefix = id_prefix ? id_prefix : "p"};
+    struct ids ids = {.n = 0};
     *out = NULL;
     *size = 0;
-    if (!good_prefix(ids.prefix))
-        return vq_fail(err, VQ_EINVAL,
-                       "prefix '%s' of ids: expected a letter, then letters, digits, '-' or '_'",
-                       id_prefix);
     enum vq_status status = viz_canvas_check(c, err);
     if (status == VQ_OK)
         status = viz_paint_svg(&raw, size, c, err);
@@ -158,7 +137,7 @@ enum vq_status viz_svg_encode(char **out, size_t *size, const struct viz_canvas 
     const char *start = strstr(raw, "<svg"), *body = start ? strchr(start, '>') : NULL;
     if (body) {
         body++;
-        vq_text_puts(&text, id_prefix ? "" : "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+        vq_text_puts(&text, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
         vq_text_put(&text, start, (size_t)(body - start));
         vq_text_puts(&text, "\n");
         put_notes(&text, notes, n);
@@ -185,7 +164,7 @@ enum vq_status viz_svg_save(const char *path, const struct viz_canvas *c,
     /* Opened first: a path that cannot be written is refused before the work of encoding. */
     enum vq_status status = vq_writer_open(&file, path, err);
     if (status == VQ_OK)
-        status = viz_svg_encode(&svg, &size, c, notes, n, NULL, err);
+        status = viz_svg_encode(&svg, &size, c, notes, n, err);
     if (status == VQ_OK)
         status = vq_writer_put(file, svg, size, err);
     if (status == VQ_OK)

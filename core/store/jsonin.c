@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "core/base/base64.h"
 #include "core/base/utf8.h"
 
 enum { DEEPEST = 64 };
@@ -209,21 +210,6 @@ bool vq_jsonin_end(struct vq_jsonin *in)
 
 /* ---- bytes that are no text ---- */
 
-static const char digits64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-static void put_base64(struct vq_text *out, const unsigned char *s, size_t n)
-{
-    for (size_t i = 0; i < n; i += 3) {
-        unsigned bits = (unsigned)s[i] << 16;
-        bits |= i + 1 < n ? (unsigned)s[i + 1] << 8 : 0;
-        bits |= i + 2 < n ? s[i + 2] : 0u;
-        char four[4] = {digits64[bits >> 18], digits64[bits >> 12 & 63],
-                        i + 1 < n ? digits64[bits >> 6 & 63] : '=',
-                        i + 2 < n ? digits64[bits & 63] : '='};
-        vq_text_put(out, four, 4);
-    }
-}
-
 void vq_json_put_bytes(struct vq_text *out, const char *s, size_t n)
 {
     if (vq_utf8_check(s, n) == n) {
@@ -231,15 +217,16 @@ void vq_json_put_bytes(struct vq_text *out, const char *s, size_t n)
         return;
     }
     vq_text_puts(out, "{\"base64\":\"");
-    put_base64(out, (const unsigned char *)s, n);
+    vq_text_base64(out, s, n);
     vq_text_puts(out, "\"}");
 }
 
 /* The value of one character; -1 for '=', -2 for none. */
 static int value64(char c)
 {
-    const char *at = c ? strchr(digits64, c) : NULL;
-    return c == '=' ? -1 : at ? (int)(at - digits64) : -2;
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const char *at = c ? strchr(digits, c) : NULL;
+    return c == '=' ? -1 : at ? (int)(at - digits) : -2;
 }
 
 /* In place: what comes out is never longer than what went in. */

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/base/base64.h"
 #include "core/base/utf8.h"
 #include "repl/html.h"
 
@@ -98,7 +99,7 @@ static void test_base64(void **state)
                                            {"\xfb\xef\xff", "++//"}};
     for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
         struct vq_text t = {0};
-        sh_html_base64(&t, (const uint8_t *)pairs[i][0], strlen(pairs[i][0]));
+        vq_text_base64(&t, pairs[i][0], strlen(pairs[i][0]));
         assert_string_equal(t.data ? t.data : "", pairs[i][1]);
         vq_text_release(&t);
     }

@@ -100,6 +100,45 @@ static void pixels_survive(void **state)
     }
 }
 
+/* As many colours as asked for, at three depths of alpha unless `opaque`, in [h, w]. */
+static void argb_survives(size_t colors, bool opaque, size_t w, size_t h, const char *chunks)
+{
+    uint32_t *argb = malloc(w * h * sizeof(*argb));
+    uint8_t *png;
+    size_t size;
+    char types[256];
+    for (size_t i = 0; i < w * h; i++) {
+        uint32_t v = (uint32_t)(i * 7 % colors), a = opaque ? 7 : (uint32_t)(i % 3) * 127;
+        argb[i] = a << 24 | (opaque ? v * 977 & 0xffffff : a);
+    }
+    assert_int_equal(viz_png_encode_argb(&png, &size, argb, w, h, opaque, NULL), VQ_OK);
+    walk(png, size, types);
+    assert_string_equal(types, chunks);
+    int x, y, n;
+    uint8_t *back = stbi_load_from_memory(png, (int)size, &x, &y, &n, 4);
+    assert_non_null(back);
+    assert_true((size_t)x == w && (size_t)y == h);
+    for (size_t i = 0; i < w * h; i++) {
+        const uint8_t *p = back + 4 * i;
+        uint32_t rgb = (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2];
+        assert_int_equal(p[3], opaque ? 255 : argb[i] >> 24);
+        assert_int_equal(rgb, opaque ? argb[i] & 0xffffff : p[3] ? 0xffu : 0u);
+    }
+    free(back);
+    free(png);
+    free(argb);
+}
+
+/* Few colours take a byte each; none is lost for there being one more. */
+static void pictures_of_few_colors_are_small(void **state)
+{
+    (void)state;
+    argb_survives(1, true, 1, 1, "IHDR PLTE IDAT IEND ");
+    argb_survives(256, true, 64, 40, "IHDR PLTE IDAT IEND ");
+    argb_survives(257, true, 64, 40, "IHDR IDAT IEND ");
+    argb_survives(2, false, 5, 3, "IHDR PLTE tRNS IDAT IEND ");
+}
+
 static void crc_is_the_standard_one(void **state)
 {
     (void)state;
@@ -292,9 +331,13 @@ static void allocations_may_fail(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pixels_survive),       cmocka_unit_test(crc_is_the_standard_one),
-        cmocka_unit_test(notes_come_back),      cmocka_unit_test(bad_keys_are_refused),
-        cmocka_unit_test(damage_is_noticed),    cmocka_unit_test(failures_leave_nothing),
+        cmocka_unit_test(pixels_survive),
+        cmocka_unit_test(pictures_of_few_colors_are_small),
+        cmocka_unit_test(crc_is_the_standard_one),
+        cmocka_unit_test(notes_come_back),
+        cmocka_unit_test(bad_keys_are_refused),
+        cmocka_unit_test(damage_is_noticed),
+        cmocka_unit_test(failures_leave_nothing),
         cmocka_unit_test(allocations_may_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
