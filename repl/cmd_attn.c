@@ -16,6 +16,7 @@
 #include "repl/pick.h"
 #include "repl/query.h"
 #include "repl/split.h"
+#include "repl/tokens.h"
 #include "repl/tracked.h"
 
 /* Rows of `attn` that a screen gets unless told otherwise; files and pipes get all. */
@@ -29,15 +30,6 @@ struct looking {
     const struct vq_session *session;
     int row;
 };
-
-static void put_token(struct sh *sh, const struct vq_vocab *v, int32_t id)
-{
-    char piece[64];
-    if (id >= 0)
-        sh_str(sh, "token", vq_vocab_piece(v, id, piece, sizeof(piece)));
-    else
-        sh_null(sh, "token");
-}
 
 static void put_place(struct sh *sh, struct sh_mod at)
 {
@@ -66,7 +58,7 @@ static void attn_row(const struct looking *l, const struct vq_attention_row *r, 
     sh_str(sh, "where", vq_attention_where_name(r->where));
     sh_int(sh, "position_or_code", r->at);
     if (r->where == VQ_AT_WINDOW)
-        put_token(sh, l->vocab, sh_token_at(l->m, history_row, r->at));
+        sh_put_token(sh, l->vocab, sh_token_at(l->m, history_row, r->at));
     sh_int(sh, "code", r->code);
     sh_int(sh, "count", r->count);
     sh_f64(sh, "weight", r->weight);
@@ -172,7 +164,7 @@ static double list_positions(const struct sh_attn_run *r, size_t i, size_t top, 
         size_t p = order[k];
         put_place(sh, r->heads->v[i]);
         sh_uint(sh, "position", p);
-        put_token(sh, v, sh_tokens_input(&r->t, p));
+        sh_put_token(sh, v, sh_tokens_input(&r->t, p));
         if (vq_vocab_is_image(v))
             put_pixel(sh, (int64_t)p);
         sh_int(sh, "distance", r->to - (int64_t)p);
@@ -227,7 +219,7 @@ static void list_span_row(const struct sh_attn_run *r, size_t i, size_t q)
     sh_row(sh);
     sh_int(sh, "head", r->heads->v[i].head);
     sh_int(sh, "query", r->from + (int64_t)q);
-    put_token(sh, vq_model_vocab(r->m->model), sh_tokens_input(&r->t, (size_t)r->from + q));
+    sh_put_token(sh, vq_model_vocab(r->m->model), sh_tokens_input(&r->t, (size_t)r->from + q));
     sh_f64(sh, "own", mass->own);
     sh_f64(sh, "window", mass->window);
     sh_f64(sh, "aggregate", mass->aggregate);

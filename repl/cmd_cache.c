@@ -14,17 +14,9 @@
 #include "repl/out.h"
 #include "repl/pick.h"
 #include "repl/query.h"
+#include "repl/tokens.h"
 #include "repl/tracked.h"
 #include "repl/whatif.h"
-
-static void put_token(struct sh *sh, const struct vq_vocab *v, int32_t id)
-{
-    char piece[64];
-    if (id >= 0)
-        sh_str(sh, "token", vq_vocab_piece(v, id, piece, sizeof(piece)));
-    else
-        sh_null(sh, "token");
-}
 
 /* ---- as it stands ---- */
 
@@ -79,7 +71,7 @@ static enum vq_status window_rows(const struct sh_cache_look *l, struct sh_mod a
     for (size_t i = 0; i < n; i++) {
         sh_cache_place(l->sh, at);
         sh_int(l->sh, "position", slots[i].position);
-        put_token(l->sh, l->vocab, sh_token_at(l->m, (size_t)l->row, slots[i].position));
+        sh_put_token(l->sh, l->vocab, sh_token_at(l->m, (size_t)l->row, slots[i].position));
         sh_int(l->sh, "code", slots[i].code);
         sh_f64(l->sh, "value_norm", slots[i].value_norm);
     }

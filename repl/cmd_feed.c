@@ -14,19 +14,6 @@
 
 /* ---- feed ---- */
 
-/* A text at the start of a sequence is preceded by eos, as in training. */
-static enum vq_status lead_with_eos(struct sh_input *in, struct vq_err *err)
-{
-    int32_t *ids = vq_realloc(in->tokens, in->cols + 1, sizeof(*ids));
-    if (!ids)
-        return vq_nomem(err, "tokens", in->cols + 1, sizeof(*ids));
-    memmove(ids + 1, ids, in->cols * sizeof(*ids));
-    ids[0] = VQ_EOS;
-    in->tokens = ids;
-    in->cols++;
-    return VQ_OK;
-}
-
 /* The session for the rows of the input: a batch is begun at position 0 only. */
 static struct vq_session *session_for(struct sh *sh, struct sh_model *m, size_t rows,
                                       struct vq_err *err)
@@ -69,7 +56,8 @@ static enum sh_rc feed(struct sh *sh, struct sh_model *m, struct sh_input *in, b
     struct vq_session *s = session_for(sh, m, in->rows, &err);
     if (!s)
         return sh_fail(sh, &err);
-    if (in->is_text && eos && vq_session_position(s) == 0 && lead_with_eos(in, &err) != VQ_OK)
+    if (in->is_text && eos && vq_session_position(s) == 0 &&
+        sh_input_lead_with_eos(in, &err) != VQ_OK)
         return sh_fail(sh, &err);
 
     int64_t from = vq_session_position(s);

@@ -135,3 +135,15 @@ enum sh_rc sh_input_read(struct sh *sh, const struct sh_args *a, const struct vq
     sh_input_release(out);
     return sh_fail(sh, &err);
 }
+
+enum vq_status sh_input_lead_with_eos(struct sh_input *in, struct vq_err *err)
+{
+    int32_t *ids = vq_realloc(in->tokens, in->cols + 1, sizeof(*ids));
+    if (!ids)
+        return vq_nomem(err, "tokens", in->cols + 1, sizeof(*ids));
+    memmove(ids + 1, ids, in->cols * sizeof(*ids));
+    ids[0] = VQ_EOS;
+    in->tokens = ids;
+    in->cols++;
+    return VQ_OK;
+}

@@ -40,6 +40,9 @@ enum sh_rc sh_input_read(struct sh *sh, const struct sh_args *a, const struct vq
                          struct sh_input *out);
 void sh_input_release(struct sh_input *in);
 
+/* Puts eos in front of the only row, as a text at the start of a sequence has it in training. */
+enum vq_status sh_input_lead_with_eos(struct sh_input *in, struct vq_err *err);
+
 /* Encodes text or reads a file's tokens, for options of other names. */
 enum vq_status sh_input_text(const struct vq_vocab *v, const char *text, size_t size,
                              struct sh_input *out, struct vq_err *err);

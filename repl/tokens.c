@@ -28,25 +28,13 @@ void sh_tokens_release(struct sh_tokens *t)
     *t = (struct sh_tokens){0};
 }
 
-static enum vq_status lead_with_eos(struct sh_input *in, struct vq_err *err)
-{
-    int32_t *ids = vq_realloc(in->tokens, in->cols + 1, sizeof(*ids));
-    if (!ids)
-        return vq_nomem(err, "tokens", in->cols + 1, sizeof(*ids));
-    memmove(ids + 1, ids, in->cols * sizeof(*ids));
-    ids[0] = VQ_EOS;
-    in->tokens = ids;
-    in->cols++;
-    return VQ_OK;
-}
-
 /* Makes t->in ready to run. */
 static enum vq_status settle(struct sh *sh, enum sh_tokens_as as, struct sh_tokens *t,
                              struct vq_err *err)
 {
     if (t->in.rows * t->in.cols == 0)
         return vq_fail(err, VQ_EINVAL, "the input is empty");
-    if (as == SH_AS_FED && t->in.is_text && lead_with_eos(&t->in, err) != VQ_OK)
+    if (as == SH_AS_FED && t->in.is_text && sh_input_lead_with_eos(&t->in, err) != VQ_OK)
         return err->code;
     t->over = (struct vq_over){.tokens = t->in.tokens,
                                .rows = t->in.rows,
@@ -161,8 +149,7 @@ static enum vq_status read_folder(const struct vq_vocab *v, const char *path, st
     struct dirent **list;
     enum vq_status status = VQ_OK;
     if (!vq_vocab_is_image(v))
-        return vq_fail(err, VQ_EINVAL,
-                       "%s: a folder; only models of pictures look at folders",
+        return vq_fail(err, VQ_EINVAL, "%s: a folder; only models of pictures look at folders",
                        path);
     int n = scandir(path, &list, NULL, by_name);
     if (n < 0)
@@ -262,4 +249,13 @@ enum sh_rc sh_trace_pick(struct sh *sh, const struct sh_args *a, struct sh_model
     status = sh_tokens_trace(sh, m, &t, out, &err);
     sh_tokens_release(&t);
     return status == VQ_OK ? SH_OK : sh_fail(sh, &err);
+}
+
+void sh_put_token(struct sh *sh, const struct vq_vocab *v, int32_t id)
+{
+    char piece[64];
+    if (id >= 0)
+        sh_str(sh, "token", vq_vocab_piece(v, id, piece, sizeof(piece)));
+    else
+        sh_null(sh, "token");
 }

@@ -62,4 +62,7 @@ enum sh_rc sh_trace_pick(struct sh *sh, const struct sh_args *a, struct sh_model
         .help = "look at this text, picture, folder of pictures or .npy file"                      \
     }
 
+/* The column "token": what the id stands for, or nothing when it is -1, not known. */
+void sh_put_token(struct sh *sh, const struct vq_vocab *v, int32_t id);
+
 #endif

@@ -95,12 +95,11 @@ static bool scan_number(struct scan *s)
     return true;
 }
 
-/* Four hex digits at s->at, or -1. */
-static long hex4(struct scan *s)
+int vq_json_hex4(const char *s, size_t n)
 {
-    long value = 0;
+    int value = 0;
     for (size_t i = 0; i < 4; i++) {
-        char c = s->at + i < s->size ? s->text[s->at + i] : '\0';
+        char c = i < n ? s[i] : '\0';
         int digit = c >= '0' && c <= '9'   ? c - '0'
                     : c >= 'a' && c <= 'f' ? c - 'a' + 10
                     : c >= 'A' && c <= 'F' ? c - 'A' + 10
@@ -109,7 +108,14 @@ static long hex4(struct scan *s)
             return -1;
         value = value * 16 + digit;
     }
-    s->at += 4;
+    return value;
+}
+
+/* Four hex digits at s->at, or -1. */
+static long hex4(struct scan *s)
+{
+    int value = vq_json_hex4(s->text + s->at, s->size - s->at);
+    s->at += value < 0 ? 0 : 4;
     return value;
 }
 

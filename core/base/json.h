@@ -53,4 +53,8 @@ bool vq_json_bool(const struct vq_json_node *n);
  * neighbouring integers are one double, and what the file said is no longer known. */
 bool vq_json_int(const struct vq_json_node *n, int64_t *out);
 
+/* The number that the first four of the n bytes of s are in hex, as behind a \u; -1 when they are
+ * not. */
+int vq_json_hex4(const char *s, size_t n);
+
 #endif

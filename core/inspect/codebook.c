@@ -82,7 +82,7 @@ static double dot(const float *a, const float *b, size_t K)
     return sum;
 }
 
-static double distance(const float *a, const float *b, size_t K)
+double vq_code_distance(const float *a, const float *b, size_t K)
 {
     double sum = 0.0;
     for (size_t k = 0; k < K; k++) {
@@ -139,7 +139,7 @@ static double pair_dist(const struct book *b, size_t i, size_t j, double ij)
     double squares = b->norm[i] * b->norm[i] + b->norm[j] * b->norm[j];
     double d2 = squares - 2.0 * ij;
     if (d2 < CANCELLATION * squares)
-        return distance(b->C + i * b->K, b->C + j * b->K, b->K);
+        return vq_code_distance(b->C + i * b->K, b->C + j * b->K, b->K);
     return sqrt(d2);
 }
 
@@ -316,7 +316,7 @@ enum vq_status vq_codebook_neighbours(struct vq_code_pair *pairs, size_t *n, siz
     for (size_t s = 0; s < S; s++) {
         const float *other = C + s * K;
         double scale = norm * sqrt(dot(other, other, K));
-        struct vq_code_pair p = {code, s, distance(c, other, K),
+        struct vq_code_pair p = {code, s, vq_code_distance(c, other, K),
                                  scale > 0.0 ? dot(c, other, K) / scale : 0.0};
         if (s != code)
             best_add(&best, &p);

@@ -59,6 +59,9 @@ struct vq_geometry {
 enum vq_status vq_codebook_geometry(struct vq_geometry *out, const float *C, size_t S, size_t K,
                                     const struct vq_cancel *cancel, struct vq_err *err);
 
+/* |a - b| of two vectors [K]. */
+double vq_code_distance(const float *a, const float *b, size_t K);
+
 /* How two codes are compared: by distance (nearest first) or by cosine (most alike first). */
 enum vq_metric_kind { VQ_BY_DISTANCE, VQ_BY_COSINE };
 

@@ -13,16 +13,6 @@ struct vq_dead {
     struct vq_observer observer;
 };
 
-static double distance(const float *a, const float *b, size_t K)
-{
-    double sum = 0.0;
-    for (size_t k = 0; k < K; k++) {
-        double d = (double)a[k] - b[k];
-        sum += d * d;
-    }
-    return sqrt(sum);
-}
-
 /* The block's keys of one head and sequence against one code. */
 static void watch(struct vq_dead *d, struct vq_dead_code *c, const struct vq_block *b,
                   const struct vq_module_view *v, size_t row)
@@ -32,8 +22,8 @@ static void watch(struct vq_dead *d, struct vq_dead_code *c, const struct vq_blo
     const int32_t *codes = v->codes + (row * d->H + (size_t)c->head) * n;
     for (size_t t = 0; t < n; t++) {
         const float *k = v->keys + (row * n + t) * v->key_stride + (size_t)c->head * d->K;
-        double far = distance(k, C + c->code * d->K, d->K);
-        double gap = far - distance(k, C + (size_t)codes[t] * d->K, d->K);
+        double far = vq_code_distance(k, C + c->code * d->K, d->K);
+        double gap = far - vq_code_distance(k, C + (size_t)codes[t] * d->K, d->K);
         if (gap >= c->gap)
             continue;
         c->gap = gap;

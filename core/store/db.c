@@ -246,36 +246,45 @@ enum vq_status vq_db_exec(struct vq_db *db, const char *sql, struct vq_err *err)
     return rc == SQLITE_OK ? VQ_OK : fail(db, rc, err);
 }
 
+/* Runs a query that answers with one value, and leaves it at its first row, if it has one: *row
+ * says so. The caller frees *s on success. */
+static enum vq_status first_row(struct vq_stmt **s, struct vq_db *db, const char *sql, bool *row,
+                                struct vq_err *err)
+{
+    *row = false;
+    enum vq_status status = vq_stmt_prepare(s, db, sql, err);
+    if (status == VQ_OK && (status = vq_stmt_step(*s, row, err)) != VQ_OK)
+        vq_stmt_free(*s);
+    return status;
+}
+
 enum vq_status vq_db_int(struct vq_db *db, const char *sql, int64_t *out, struct vq_err *err)
 {
-    *out = 0;
     struct vq_stmt *s;
-    enum vq_status status = vq_stmt_prepare(&s, db, sql, err);
+    bool row;
+    *out = 0;
+    enum vq_status status = first_row(&s, db, sql, &row, err);
     if (status != VQ_OK)
         return status;
-    bool row = false;
-    status = vq_stmt_step(s, &row, err);
-    if (status == VQ_OK && row)
+    if (row)
         *out = vq_column_int(s, 0);
     vq_stmt_free(s);
-    return status;
+    return VQ_OK;
 }
 
 /* Runs a PRAGMA that answers with a journal mode; *same says whether it is `mode`. */
 static enum vq_status ask_journal(struct vq_db *db, const char *sql, const char *mode, bool *same,
                                   struct vq_err *err)
 {
-    *same = false;
     struct vq_stmt *s;
-    enum vq_status status = vq_stmt_prepare(&s, db, sql, err);
+    bool row;
+    *same = false;
+    enum vq_status status = first_row(&s, db, sql, &row, err);
     if (status != VQ_OK)
         return status;
-    bool row = false;
-    status = vq_stmt_step(s, &row, err);
-    if (status == VQ_OK && row)
-        *same = strcmp(vq_column_text(s, 0), mode) == 0;
+    *same = row && strcmp(vq_column_text(s, 0), mode) == 0;
     vq_stmt_free(s);
-    return status;
+    return VQ_OK;
 }
 
 enum vq_status vq_db_is_wal(struct vq_db *db, bool *wal, struct vq_err *err)

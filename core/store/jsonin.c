@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/base/base64.h"
+#include "core/base/json.h"
 #include "core/base/utf8.h"
 
 enum { DEEPEST = 64 };
@@ -54,34 +55,18 @@ bool vq_jsonin_next(struct vq_jsonin *in, char close, bool *first)
     return vq_jsonin_peek(in) == close ? wrong(in, "a ',' without anything after it") : true;
 }
 
-static int hex4(const char *p)
-{
-    int v = 0;
-    for (int i = 0; i < 4; i++) {
-        char c = p[i];
-        int digit = c >= '0' && c <= '9'   ? c - '0'
-                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                           : -1;
-        if (digit < 0)
-            return -1;
-        v = v * 16 + digit;
-    }
-    return v;
-}
-
 /* After "\u": one code point, of two escapes where it needs them. */
 static bool unicode(struct vq_jsonin *in, struct vq_text *out)
 {
     char bytes[4];
-    int high = in->end - in->at >= 4 ? hex4(in->at) : -1;
+    int high = vq_json_hex4(in->at, (size_t)(in->end - in->at));
     if (high < 0)
         return wrong(in, "\\u needs four hexadecimal digits");
     in->at += 4;
     uint32_t cp = (uint32_t)high;
     if (high >= 0xd800 && high < 0xdc00 && in->end - in->at >= 6 && in->at[0] == '\\' &&
         in->at[1] == 'u') {
-        int low = hex4(in->at + 2);
+        int low = vq_json_hex4(in->at + 2, 4);
         if (low >= 0xdc00 && low < 0xe000) {
             cp = 0x10000u + (((uint32_t)high - 0xd800u) << 10) + ((uint32_t)low - 0xdc00u);
             in->at += 6;

@@ -10,14 +10,6 @@
 #define B2  0.98
 #define EPS 1e-9
 
-static void shape(const struct vq_param *p, size_t moment, struct vq_slot *slot)
-{
-    (void)moment;
-    slot->rank = p->rank;
-    for (int i = 0; i < p->rank; i++)
-        slot->shape[i] = p->shape[i];
-}
-
 struct run {
     const struct vq_step_job *job;
     struct vq_step_adam c; /* all but the decay */
@@ -58,6 +50,6 @@ const struct vq_optim_kind vq_optim_adamw = {
     .n_moments = 2,
     .moment = {{"mu", VQ_F32}, {"nu", VQ_F32}},
     .empties = 2,
-    .shape = shape,
+    .shape = vq_optim_shape_of,
     .step = step,
 };

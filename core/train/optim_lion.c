@@ -9,14 +9,6 @@
 #define B1 0.95
 #define B2 0.98
 
-static void shape(const struct vq_param *p, size_t moment, struct vq_slot *slot)
-{
-    (void)moment;
-    slot->rank = p->rank;
-    for (int i = 0; i < p->rank; i++)
-        slot->shape[i] = p->shape[i];
-}
-
 struct run {
     const struct vq_step_job *job;
     struct vq_step_lion c; /* all but the decay */
@@ -52,6 +44,6 @@ const struct vq_optim_kind vq_optim_lion = {
     .n_moments = 1,
     .moment = {{"mu", VQ_BF16}},
     .empties = 2,
-    .shape = shape,
+    .shape = vq_optim_shape_of,
     .step = step,
 };

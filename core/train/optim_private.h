@@ -73,6 +73,15 @@ struct vq_optim {
     double *squares; /* [n_tiles] */
 };
 
+/* For kinds whose moments have the parameter's shape. */
+static inline void vq_optim_shape_of(const struct vq_param *p, size_t moment, struct vq_slot *slot)
+{
+    (void)moment;
+    slot->rank = p->rank;
+    for (int i = 0; i < p->rank; i++)
+        slot->shape[i] = p->shape[i];
+}
+
 static inline struct vq_slot *vq_optim_slot(const struct vq_optim *o, const struct vq_param *p,
                                             size_t moment)
 {

@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "core/base/json.h"
+#include "tests/tools/json_member.h"
 
 static int faults;
 
@@ -71,18 +72,6 @@ static void check_f32(const char *command, const char *line, const char *key)
     for (const char *p = line; (p = strstr(p, name)); p += n)
         if (digits(p + n, &len) > 9)
             fault(command, "a float of more than 9 digits", p);
-}
-
-static const struct vq_json_node *member(const struct vq_json_node *n, const char *path)
-{
-    char key[128];
-    while (n && *path) {
-        size_t len = strcspn(path, ".");
-        snprintf(key, sizeof(key), "%.*s", (int)len, path);
-        n = vq_json_get(n, key);
-        path += len + (path[len] == '.');
-    }
-    return n;
 }
 
 static void check_keys(const char *command, const char *line, const struct vq_json_node *n,

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "core/base/json.h"
+#include "tests/tools/json_member.h"
 
 static void print_value(const struct vq_json_node *n)
 {
@@ -35,19 +36,6 @@ static void print_value(const struct vq_json_node *n)
     }
     fputs(t.data ? t.data : "", stdout);
     vq_text_release(&t);
-}
-
-/* The member at a.b.c, not going through arrays. */
-static const struct vq_json_node *member(const struct vq_json_node *n, const char *path)
-{
-    char key[128];
-    while (n && *path) {
-        size_t len = strcspn(path, ".");
-        snprintf(key, sizeof(key), "%.*s", (int)len, path);
-        n = vq_json_get(n, key);
-        path += len + (path[len] == '.');
-    }
-    return n;
 }
 
 static void print_row(const struct vq_json_node *n, char **keys, int count)
