@@ -86,6 +86,16 @@ done
 want 0 vqsh --db many.db --format csv -c 'sql SELECT count(*) FROM runs; sql SELECT count(*) FROM samples'
 grep -qx 80 out && grep -qx 40 out || fail "runs or samples were lost: $(cat out)"
 
+# ---- lists on a screen stop at a page; what goes elsewhere is complete
+awk 'BEGIN { for (i = 0; i < 1200; i++)
+    printf "{\"id\":\"%010d\",\"command\":\"train\",\"status\":\"finished\",\"started_at\":%d}\n", i, i }' \
+    > crowd.jsonl
+want 0 vqsh --db crowd.db --quiet -c 'import crowd.jsonl; export runs crowd.csv; export runs back.jsonl'
+[ "$(wc -l < crowd.csv)" = 1201 ] || fail "export wrote $(wc -l < crowd.csv) lines for 1200 runs"
+[ "$(wc -l < back.jsonl)" = 1200 ] || fail "export wrote $(wc -l < back.jsonl) of 1200 runs"
+want 0 vqsh --db crowd.db --format csv -c runs
+[ "$(wc -l < out)" = 1201 ] || fail "runs listed $(wc -l < out) lines for 1200 runs"
+
 # ---- pictures of runs that are gone
 "$tools/random_model" paint.safetensors --set d_model=16 --set d_k=4 --set d_v=16 --set n_code=4 \
     --set n_layer=1 --set n_vocab=259 --set mem_len=16 --set block_len=16 --set vocab=image64 \

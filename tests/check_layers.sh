@@ -20,6 +20,11 @@ complain "core and viz keep their hands off the process" \
 complain "banned functions" \
     "$(grep -nwE '(strcpy|strcat|sprintf|vsprintf|strtok|gets|atoi|atol|atof)[[:space:]]*\(' -r core viz repl tests/unit --include='*.[ch]')"
 
+# A copied process whose matrix library has threads hangs; other programs are spawned. And that library
+# is never called from a parallel region of another.
+complain "no fork, no OpenMP" \
+    "$(grep -nwE 'v?fork[[:space:]]*\(|#[[:space:]]*pragma[[:space:]]+omp' -r core viz repl --include='*.[ch]' --include='*.cc')"
+
 # library header -> how many files of ours may include it
 for header in sqlite3.h cblas.h msgpack.h cJSON.h chafa.h cairo stb_image_write.h stb_image.h \
     stb_image_resize.h sentencepiece_processor.h readline/readline.h openssl/ zlib.h; do

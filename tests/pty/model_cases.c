@@ -233,6 +233,19 @@ static const char *picture_protocols(struct terminal *t)
     return NULL;
 }
 
+/* What runs inside a terminal that has pixels, and passes them on to none, gets half-blocks. */
+static const char *multiplexed(struct terminal *t)
+{
+    WANT(make_painter(t, 1, 32), "no model of pictures");
+    term_send(t, "set pager off\rload ~/paint.safetensors\r");
+    WANT(term_expect(t, "@0> "), "the model was not loaded");
+    term_send(t, "plot usage --out ~/usage.png\r");
+    WANT(term_expect(t, "\xe2\x96\x80"), "no half-blocks inside tmux");
+    WANT(term_absent(t, "\x1b_G", 100), "a kitty picture inside tmux");
+    WANT(term_absent(t, "\x1bP", 100), "a sixel picture inside tmux");
+    return NULL;
+}
+
 static const char *stop_painting(struct terminal *t)
 {
     /* Slow enough that the fastest machine is still painting when Ctrl-C comes. */
@@ -253,6 +266,8 @@ static const char *stop_painting(struct terminal *t)
 static const char *const true_colour[] = {"NO_COLOR=", "COLORTERM=truecolor", NULL};
 
 static const char *const kitty_env[] = {"NO_COLOR=", "TERM=xterm-kitty", NULL};
+static const char *const tmux_env[] = {"NO_COLOR=",         "TERM=tmux-256color", "TMUX=/tmp/x,1,0",
+                                       "KITTY_WINDOW_ID=1", "TERM_PROGRAM=kitty", NULL};
 
 const struct pty_case model_cases[] = {
     {"model_stop_feed", stop_feed, {0}, false},
@@ -264,6 +279,7 @@ const struct pty_case model_cases[] = {
     {"model_narrow", narrow, {.rows = 400, .columns = 20}, false},
     {"model_paints_rows", paints_rows, {.rows = 100, .env = true_colour}, false},
     {"model_picture_protocols", picture_protocols, {.rows = 100, .env = kitty_env}, false},
+    {"model_multiplexed", multiplexed, {.rows = 100, .env = tmux_env}, false},
     {"model_stop_painting", stop_painting, {0}, false},
     {NULL, NULL, {0}, false},
 };
