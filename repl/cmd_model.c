@@ -1,5 +1,5 @@
 /*
- * Commands on models and their files: load, models, use, unload, info, tensors, save.
+ * Commands on models and their files: load, models, use, unload, info, tensors.
  */
 #include <fnmatch.h>
 #include <math.h>
@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/base/half.h"
 #include "core/base/mem.h"
 #include "core/base/text.h"
 #include "repl/cmds.h"
@@ -90,7 +89,8 @@ static enum sh_rc run_load(struct sh *sh, const struct sh_args *a)
 {
     struct vq_err err = {0};
     enum vq_weight_format weights;
-    const char *format = sh_opt_given(a, "weights") ? sh_opt_text(a, "weights") : sh->set.weights;
+    bool chosen = sh_opt_given(a, "weights");
+    const char *format = chosen ? sh_opt_text(a, "weights") : sh->set.weights;
     if (!vq_weight_format_parse(format, &weights))
         return sh_bad_arg(sh, sh_opt_word(a, "weights"), "weights: no format %s", format);
     struct vq_model_options o = {.preset = sh_opt_text(a, "preset"),
@@ -103,6 +103,8 @@ static enum sh_rc run_load(struct sh *sh, const struct sh_args *a)
     free(set);
     if (status != VQ_OK)
         return sh_fail(sh, &err);
+    if (!chosen && vq_model_is_int8(model))
+        weights = VQ_WEIGHT_INT8;
     if (sh_model_add(sh, model, sh_arg(a, 0), sh_opt_text(a, "as"), weights, &m, &err) != VQ_OK) {
         vq_model_free(model);
         return sh_fail(sh, &err);
@@ -123,7 +125,7 @@ static const struct sh_opt load_opts[] = {
     {.name = "weights",
      .kind = SH_CHOICE,
      .choices = "f32 bf16 int8",
-     .help = "format of the prepared weights (default: set weights)"},
+     .help = "format of the prepared weights (default: set weights; int8 for a file of int8)"},
     {.name = "set", .kind = SH_PAIR, .many = true, .help = "one configuration value"},
     SH_OPT_END};
 static const char *const load_examples[] = {"load samples/models/text-small.safetensors",
@@ -325,7 +327,7 @@ static enum vq_status tensor_row(struct sh *sh, const struct vq_tensor *t, bool 
         sh_json(sh, "shape", shape);
     sh_str(sh, "dtype", vq_dtype_name(t->dtype));
     sh_uint(sh, "count", t->count);
-    sh_uint(sh, "bytes", t->bytes);
+    sh_uint(sh, "bytes", t->bytes + vq_tensor_scales(t) * sizeof(float));
     struct stats s = {0};
     if (!with_stats || t->dtype == VQ_NONE)
         return VQ_OK;
@@ -404,174 +406,4 @@ const struct sh_cmd cmd_tensors = {
     .kinds = {SH_TENSOR},
     .opts = tensors_opts,
     .run = run_tensors,
-};
-
-/* ---- save ---- */
-
-static bool is_real(enum vq_dtype dtype)
-{
-    return dtype == VQ_F32 || dtype == VQ_BF16 || dtype == VQ_F16 || dtype == VQ_F64;
-}
-
-/* The tensor as dtype in new memory, which *data owns. */
-static enum vq_status convert(const struct vq_tensor *t, enum vq_dtype dtype, void **data,
-                              struct vq_err *err)
-{
-    float *x = vq_alloc_f32(t->count);
-    uint16_t *half = dtype == VQ_F32 ? NULL : vq_alloc(t->count, sizeof(*half));
-    enum vq_status status = x && (half || dtype == VQ_F32)
-                                ? vq_tensor_read_f32(t, x, err)
-                                : vq_nomem(err, t->name, t->count, sizeof(float));
-    for (size_t i = 0; status == VQ_OK && half && i < t->count; i++)
-        half[i] = dtype == VQ_BF16 ? vq_f32_to_bf16(x[i]) : vq_f32_to_f16(x[i]);
-    *data = status != VQ_OK ? NULL : half ? (void *)half : (void *)x;
-    if (*data != x)
-        free(x);
-    if (*data != half)
-        free(half);
-    return status;
-}
-
-/* Codebooks decide by argmin, so their accumulators keep full precision. */
-static bool keeps_precision(const struct vq_tensor *t)
-{
-    return strstr(t->name, "/quantizer/") != NULL;
-}
-
-/* flax: the authors' reader accepts no state but step and opt_state. */
-static enum vq_status gather_tensors(const struct vq_ckpt *c, const char *weights, bool params_only,
-                                     bool flax, struct vq_tensor_out *out, void **owned, size_t *n,
-                                     struct vq_err *err)
-{
-    enum vq_dtype dtype = strcmp(weights, "bf16") == 0  ? VQ_BF16
-                          : strcmp(weights, "f16") == 0 ? VQ_F16
-                                                        : VQ_F32;
-    bool keep = strcmp(weights, "keep") == 0;
-    *n = 0;
-    for (size_t i = 0; i < vq_ckpt_count(c); i++) {
-        const struct vq_tensor *t = vq_ckpt_at(c, i);
-        bool state = !t->is_param && strcmp(t->name, "step") != 0;
-        if (state && (params_only || (flax && strncmp(t->name, "opt_state/", 10) != 0)))
-            continue;
-        struct vq_tensor_out *o = &out[(*n)++];
-        *o = (struct vq_tensor_out){.name = t->name, .dtype = t->dtype, .rank = t->rank, .from = t};
-        memcpy(o->shape, t->shape, sizeof(o->shape));
-        if (keep || !t->is_param || !is_real(t->dtype) || t->dtype == dtype || keeps_precision(t))
-            continue;
-        enum vq_status status = convert(t, dtype, &owned[i], err);
-        if (status != VQ_OK)
-            return status;
-        o->dtype = dtype;
-        o->data = owned[i];
-        o->from = NULL;
-    }
-    return VQ_OK;
-}
-
-static enum vq_status write_model(const struct vq_model *m, const struct sh_args *a,
-                                  const struct vq_tensor_out *t, size_t n, uint64_t *bytes,
-                                  struct vq_err *err)
-{
-    const char *path = sh_arg(a, 0), *as = sh_opt_text(a, "as");
-    int64_t step = vq_ckpt_step(vq_model_ckpt(m));
-    if (strcmp(as, "safetensors") != 0)
-        return vq_flax_write(path, strcmp(as, "flax") == 0, t, n, step > 0 ? step : 0, bytes, err);
-    struct vq_text config = {0};
-    vq_settings_to_json(vq_model_settings(m), &config);
-    if (config.failed) {
-        vq_text_release(&config);
-        return vq_nomem(err, "configuration", 1, 1);
-    }
-    /* Seed and place in the data: with the optimiser's state, all that going on training needs. */
-    const char *training = vq_ckpt_meta(vq_model_ckpt(m), "training");
-    bool going_on = training && !sh_opt_flag(a, "params-only");
-    const struct vq_meta meta[] = {{"format", "vqsh"},
-                                   {"config", config.data},
-                                   {"vocab", vq_vocab_spec(vq_model_vocab(m))},
-                                   {"training", training}};
-    enum vq_status status = vq_safetensors_write(path, t, n, meta, going_on ? 4 : 3, bytes, err);
-    vq_text_release(&config);
-    return status;
-}
-
-/* What `load` will have to be told again. */
-static void note_configuration(struct sh *sh, const struct vq_model *m)
-{
-    static const char *const untold[] = {"mem_len", "block_len", "agg_cache", "e_scale", "pe_lam"};
-    struct vq_text t = {0};
-    char value[300];
-    for (size_t i = 0; i < sizeof(untold) / sizeof(untold[0]); i++)
-        vq_text_printf(&t, " --set %s=%s", untold[i],
-                       vq_settings_text(vq_model_settings(m),
-                                        (size_t)vq_config_field_find(untold[i]), value,
-                                        sizeof(value)));
-    if (!t.failed)
-        sh_note(sh,
-                "their layout holds no configuration; load takes it from a config.json beside it, "
-                "a preset, or%s",
-                t.data);
-    vq_text_release(&t);
-}
-
-static enum sh_rc run_save(struct sh *sh, const struct sh_args *a)
-{
-    struct vq_err err = {0};
-    const struct vq_model *m = sh_model_current(sh)->model;
-    const struct vq_ckpt *c = vq_model_ckpt(m);
-    size_t count = vq_ckpt_count(c), n = 0;
-    uint64_t bytes = 0;
-    bool flax = strcmp(sh_opt_text(a, "as"), "safetensors") != 0;
-    struct vq_tensor_out *t = vq_calloc(count, sizeof(*t));
-    void **owned = vq_calloc(count, sizeof(*owned));
-    enum vq_status status = t && owned ? VQ_OK : vq_nomem(&err, "tensors", count, sizeof(*t));
-    if (status == VQ_OK)
-        status = gather_tensors(c, sh_opt_text(a, "weights"), sh_opt_flag(a, "params-only"), flax,
-                                t, owned, &n, &err);
-    if (status == VQ_OK)
-        status = write_model(m, a, t, n, &bytes, &err);
-    for (size_t i = 0; owned && i < count; i++)
-        free(owned[i]);
-    free(owned);
-    free(t);
-    if (status != VQ_OK)
-        return sh_fail(sh, &err);
-    sh_record(sh);
-    sh_str(sh, "path", sh_arg(a, 0));
-    sh_uint(sh, "bytes", bytes);
-    if (flax)
-        note_configuration(sh, m);
-    return sh_end(sh);
-}
-
-static const struct sh_opt save_opts[] = {
-    {.name = "as",
-     .kind = SH_CHOICE,
-     .def = "safetensors",
-     .choices = "safetensors flax flax-file",
-     .help = "flax: the authors' folder layout; flax-file: their older single file"},
-    {.name = "weights",
-     .kind = SH_CHOICE,
-     .def = "keep",
-     .choices = "keep f32 bf16 f16",
-     .help = "dtype of the parameters (codebooks stay as they are)"},
-    {.name = "params-only", .kind = SH_FLAG, .help = "leave the optimiser state out"},
-    SH_OPT_END};
-static const char *const save_examples[] = {"save model.safetensors --params-only --weights bf16",
-                                            "save checkpoint_3576 --as flax", NULL};
-const struct sh_cmd cmd_save = {
-    .name = "save",
-    .group = "models",
-    .args = "PATH",
-    .summary = "write the current model as safetensors or in the authors' layout",
-    .detail = "safetensors files carry the configuration and the vocabulary in their metadata. "
-              "With --as flax PATH becomes a folder, by custom checkpoint_<step>. Files are "
-              "written beside their place and renamed: an old file is replaced whole or not at "
-              "all.",
-    .examples = save_examples,
-    .min_args = 1,
-    .max_args = 1,
-    .kinds = {SH_OUTPATH},
-    .needs = SH_NEED_MODEL,
-    .opts = save_opts,
-    .run = run_save,
 };

@@ -22,7 +22,7 @@ struct sh_hash {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     char *path;
-    atomic_bool stop;
+    atomic_bool stop, hold;
     bool done;
     char hex[VQ_SHA256_HEX];
     struct vq_err err;
@@ -200,15 +200,21 @@ void sh_models_free(struct sh *sh)
     sh->models = NULL;
 }
 
+/* Asked between pieces of the file. While weights are prepared the hash stands still: all
+ * processors are wanted, and nobody waits for it. */
 static bool stop_hash(void *ud)
 {
-    return atomic_load((atomic_bool *)ud);
+    struct sh_hash *h = ud;
+    const struct timespec moment = {.tv_nsec = 2000000};
+    while (atomic_load(&h->hold) && !atomic_load(&h->stop))
+        nanosleep(&moment, NULL);
+    return atomic_load(&h->stop);
 }
 
 static void *hash_main(void *ud)
 {
     struct sh_hash *h = ud;
-    struct vq_cancel cancel = {.poll = stop_hash, .ud = &h->stop};
+    struct vq_cancel cancel = {.poll = stop_hash, .ud = h};
     struct vq_err err = {.code = VQ_OK};
     char hex[VQ_SHA256_HEX] = "";
     vq_sha256_file(h->path, hex, &cancel, &err);
@@ -234,6 +240,7 @@ static enum vq_status start_hash(struct sh_model *m, struct vq_err *err)
     }
     h->path = path;
     atomic_init(&h->stop, false);
+    atomic_init(&h->hold, false);
     pthread_mutex_init(&h->lock, NULL);
     pthread_cond_init(&h->changed, NULL);
     int failed = pthread_create(&h->thread, NULL, hash_main, h);
@@ -288,7 +295,6 @@ const struct vq_engine *sh_model_engine(struct sh *sh, struct sh_model *m, struc
 {
     if (m->engine)
         return m->engine;
-    start_hash(m, NULL);
     struct vq_engine_options options = {
         .weights = m->weights,
         .gemm = vq_gemm_find(sh->set.gemm),
@@ -299,7 +305,12 @@ const struct vq_engine *sh_model_engine(struct sh *sh, struct sh_model *m, struc
         return NULL;
     sh_progress(sh, "preparing the weights of %s", m->name);
     double start = sh_now();
+    if (m->hash)
+        atomic_store(&m->hash->hold, true);
     enum vq_status status = vq_engine_new(&m->engine, m->model, &options, err);
+    if (m->hash)
+        atomic_store(&m->hash->hold, false);
+    start_hash(m, NULL);
     sh_progress_clear(sh);
     if (status)
         return NULL;

@@ -94,6 +94,16 @@ void vq_file_expect_jumps(const struct vq_file *f, bool jumps)
         (void)!madvise((void *)(uintptr_t)f->data, f->size, jumps ? MADV_RANDOM : MADV_NORMAL);
 }
 
+void vq_file_forget(const struct vq_file *f, const void *from, size_t n)
+{
+    /* A copy on the heap, or bytes that lie elsewhere, would be lost. */
+    const uint8_t *p = from;
+    if (!f->mapped || p < f->data || n > f->size || (size_t)(p - f->data) > f->size - n)
+        return;
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)p / page * page;
+    (void)!madvise((void *)begin, (uintptr_t)p + n - begin, MADV_DONTNEED);
+}
+
 static bool looks_like_text(const uint8_t *data, size_t size)
 {
     size_t n = size < 512 ? size : 512;

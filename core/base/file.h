@@ -27,6 +27,10 @@ void vq_file_close(struct vq_file *f); /* f may be zeroed; leaves it zeroed */
  * them need come from the disk, or (as after opening) long runs of them. */
 void vq_file_expect_jumps(const struct vq_file *f, bool jumps);
 
+/* The bytes from `from` on, n of them, were read and will not be soon: their pages leave the
+ * process where that is possible (not the system's cache), and come back when they are touched. */
+void vq_file_forget(const struct vq_file *f, const void *from, size_t n);
+
 /* Whether fd lies on a network file system (FUSE counts as one, and so does what cannot be asked):
  * there a mapped page can fail after open, and shared memory does not reach other machines. */
 bool vq_fd_on_network(int fd);

@@ -43,7 +43,12 @@ struct vq_tensor {
     size_t n_chunk;      /* > 0: the bytes are these pieces in order, each of whole elements */
     const struct vq_span *chunks;
     bool is_param; /* belongs to the model (not opt_state, step, generator) */
+    /* Not NULL: an int8 matrix [K, N] whose number (k, n) counts times the float (k / VQ_CKPT_GROUP,
+     * n) of scale[ceil(K / VQ_CKPT_GROUP), N], at any alignment. In the file that is a tensor of
+     * its own; see vq_safetensors_write(). */
+    const uint8_t *scale;
 };
+#define VQ_CKPT_GROUP 64
 struct vq_span {
     const uint8_t *data;
     size_t size;
@@ -81,16 +86,25 @@ const struct vq_tensor *vq_ckpt_find(const struct vq_ckpt *c, const char *name);
 /* A string of the file's metadata (safetensors __metadata__), NULL when absent. */
 const char *vq_ckpt_meta(const struct vq_ckpt *c, const char *key);
 
-/* All elements as f32 into dst[t->count]; integers and f64 convert with rounding. VQ_ESHAPE for
- * VQ_NONE. */
+/* All elements as f32 into dst[t->count]; integers and f64 convert with rounding, and what has
+ * scales is multiplied by them. VQ_ESHAPE for VQ_NONE, VQ_ENUM for a scale that is none. */
 enum vq_status vq_tensor_read_f32(const struct vq_tensor *t, float *dst, struct vq_err *err);
+/* The n elements from `first` on, without those checks. */
+void vq_tensor_read_part(const struct vq_tensor *t, size_t first, size_t n, float *dst);
+/* Whether all scales of t are finite and not negative; VQ_ENUM, naming the first that is not. A
+ * tensor without scales passes. */
+enum vq_status vq_tensor_check_scales(const struct vq_tensor *t, struct vq_err *err);
+size_t vq_tensor_scales(const struct vq_tensor *t); /* how many; 0 without */
+/* The n elements from `first` on were read and will not be soon: their pages need not stay in this
+ * process, and come back when they are read after all. */
+void vq_ckpt_forget(const struct vq_ckpt *c, const struct vq_tensor *t, size_t first, size_t n);
 /* The raw bytes, t->bytes of them. */
 void vq_tensor_read_raw(const struct vq_tensor *t, void *dst);
 /* "[768, 128]" into buf. */
 const char *vq_tensor_shape(const struct vq_tensor *t, char *buf, size_t len);
 
 /* A tensor to be written. `data` is row-major little-endian of that dtype. With `from`, dtype and
- * shape (and the name, if that is NULL) are those of `from` too. */
+ * shape (and the name, if that is NULL) are those of `from` too, and so are its scales. */
 struct vq_tensor_out {
     const char *name;
     enum vq_dtype dtype;
@@ -107,7 +121,9 @@ struct vq_meta {
  * Writes safetensors atomically: names sorted as by vq_ckpt_at(), the data on a multiple of 8 bytes
  * (header padded with spaces) and without gaps, larger elements first so that each tensor is
  * aligned to its own. Metadata as given. VQ_NONE tensors become entries of shape [0] listed in the
- * metadata key "empty" (a JSON array of names) so that a Flax file can be made again. *bytes
+ * metadata key "empty" (a JSON array of names) so that a Flax file can be made again. A tensor X
+ * with scales becomes two, X of dtype I8 and X_scale of dtype F32, and the metadata key "int8" says
+ * "64", the group that a scale is for; a file with that key is read back accordingly. *bytes
  * (optional) = size written. VQ_EINVAL for duplicate names, VQ_EFORMAT for unsound ones; on any
  * failure what was at `path` is untouched.
  */
@@ -116,7 +132,7 @@ enum vq_status vq_safetensors_write(const char *path, const struct vq_tensor_out
                                     struct vq_err *err);
 
 /*
- * Writes the authors' layout. folder = true: `path` becomes a folder (conventionally
+ * Writes the authors' layout (VQ_EUNSUPPORTED for tensors with scales). folder = true: `path` becomes a folder (conventionally
  * checkpoint_<step>) with one file `checkpoint`, tuples (parts 0, 1, ... below opt_state) as
  * arrays, empty states as nil; false: one msgpack file, tuples as maps "0","1",..., empty states as
  * empty maps. Maps are sorted by key; arrays over 2^30 bytes reached through maps alone are

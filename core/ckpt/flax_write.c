@@ -407,6 +407,10 @@ enum vq_status vq_flax_write_chunked(const char *path, bool folder, const struct
     enum vq_status status = with_step(&all, t, &n, step, &stored, err);
     if (status == VQ_OK)
         status = vq_tensor_views(&views, all, n, err);
+    if (status == VQ_OK && vq_scales_any(views, n))
+        status = vq_fail(err, VQ_EUNSUPPORTED,
+                         "int8 with scales has no place in the authors' layout; write float32 or "
+                         "bfloat16");
     if (status == VQ_OK)
         status = make_leaves(&leaves, &names, views, n, folder, err);
     if (status == VQ_OK) {

@@ -80,6 +80,17 @@ const struct vq_span *vq_tensor_spans(const struct vq_tensor *t, struct vq_span 
 enum vq_status vq_tensor_views(struct vq_tensor **out, const struct vq_tensor_out *in, size_t n,
                                struct vq_err *err);
 
+/* Int8 matrices with scales, which files keep as two tensors. Joining is for a reader, once all
+ * tensors have their data; it needs the metadata. Splitting is for a writer: *views (*n of them,
+ * reallocated) become what goes into the file, sorted, with *names (the caller's to free()) for
+ * those that were added. */
+#define VQ_META_INT8 "int8" /* metadata key of files that hold such matrices */
+const char *vq_scales_group(void); /* and its value */
+enum vq_status vq_scales_join(struct vq_ckpt *c, struct vq_err *err);
+enum vq_status vq_scales_split(struct vq_tensor **views, size_t *n, char **names,
+                               struct vq_err *err);
+bool vq_scales_any(const struct vq_tensor *t, size_t n);
+
 /* Formats: whether the first bytes are those of the format (surely, not merely perhaps), and its
  * reader. Readers leave the naming of the file to their caller. */
 bool vq_flax_matches(const uint8_t *data, size_t size);

@@ -238,7 +238,9 @@ static enum vq_status read_header(struct vq_ckpt *c, const struct vq_json_node *
     if (status == VQ_OK)
         status = place(c, extents, n, header, err);
     free(extents);
-    return status == VQ_OK ? restore_empty(c, err) : status;
+    if (status == VQ_OK)
+        status = restore_empty(c, err);
+    return status == VQ_OK ? vq_scales_join(c, err) : status;
 }
 
 static enum vq_status check_length(const struct vq_ckpt *c, struct vq_err *err)
@@ -420,12 +422,26 @@ static enum vq_status check_names(const struct vq_tensor *t, size_t n, struct vq
 static enum vq_status check_meta(const struct vq_meta *meta, size_t n, struct vq_err *err)
 {
     for (size_t i = 0; i < n; i++) {
-        if (strcmp(meta[i].key, EMPTY) == 0)
-            return vq_fail(err, VQ_EINVAL, "the metadata key \"" EMPTY "\" is taken");
+        if (strcmp(meta[i].key, EMPTY) == 0 || strcmp(meta[i].key, VQ_META_INT8) == 0)
+            return vq_fail(err, VQ_EINVAL, "the metadata key \"%s\" is taken", meta[i].key);
         for (size_t j = 0; j < i; j++)
             if (strcmp(meta[i].key, meta[j].key) == 0)
                 return vq_fail(err, VQ_EINVAL, "two metadata entries are named %s", meta[i].key);
     }
+    return VQ_OK;
+}
+
+/* `meta` and, for tensors with scales, what says so. */
+static enum vq_status all_meta(struct vq_meta **out, size_t *n, const struct vq_tensor *t,
+                               size_t n_tensor, const struct vq_meta *meta, struct vq_err *err)
+{
+    *out = vq_calloc(*n + 1, sizeof(**out));
+    if (!*out)
+        return vq_nomem(err, "metadata", *n + 1, sizeof(**out));
+    if (*n)
+        memcpy(*out, meta, *n * sizeof(**out));
+    if (vq_scales_any(t, n_tensor))
+        (*out)[(*n)++] = (struct vq_meta){VQ_META_INT8, vq_scales_group()};
     return VQ_OK;
 }
 
@@ -434,23 +450,32 @@ enum vq_status vq_safetensors_write(const char *path, const struct vq_tensor_out
                                     struct vq_err *err)
 {
     struct vq_tensor *views = NULL;
+    struct vq_meta *entries = NULL;
     struct vq_text header = {0};
     size_t *begins = NULL;
+    char *names = NULL;
     enum vq_status status = check_meta(meta, n_meta, err);
     if (status == VQ_OK)
         status = vq_tensor_views(&views, t, n, err);
+    if (status == VQ_OK)
+        status = all_meta(&entries, &n_meta, views, n, meta, err);
+    if (status == VQ_OK)
+        status = vq_scales_split(&views, &n, &names, err);
     if (status != VQ_OK)
-        return status;
+        goto done;
     begins = vq_calloc(n, sizeof(*begins));
     status = begins ? check_names(views, n, err) : vq_nomem(err, "offsets", n, sizeof(*begins));
     if (status == VQ_OK && !lay_out(views, n, begins))
         status = vq_fail(err, VQ_EINVAL, "the tensors have more bytes than can be counted");
     if (status == VQ_OK)
-        status = make_header(&header, views, n, meta, n_meta, begins, err);
+        status = make_header(&header, views, n, entries, n_meta, begins, err);
     if (status == VQ_OK)
         status = write_all(path, views, n, &header, bytes, err);
+done:
     vq_text_release(&header);
     free(begins);
+    free(entries);
+    free(names);
     free(views);
     return status;
 }

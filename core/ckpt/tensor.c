@@ -5,6 +5,7 @@
 #include "core/ckpt/format.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,7 +113,8 @@ static void read_f32(const uint8_t *src, float *dst, size_t n)
     memcpy(dst, src, n * sizeof(*dst));
 }
 
-enum vq_status vq_tensor_read_f32(const struct vq_tensor *t, float *dst, struct vq_err *err)
+/* The n elements from `first` on as they are in the file. */
+static void read_unscaled(const struct vq_tensor *t, size_t first, size_t n, float *dst)
 {
     static void (*const readers[])(const uint8_t *, float *, size_t) = {
         [VQ_F32] = read_f32,   [VQ_BF16] = read_bf16, [VQ_F16] = read_f16, [VQ_F64] = read_f64,
@@ -120,18 +122,88 @@ enum vq_status vq_tensor_read_f32(const struct vq_tensor *t, float *dst, struct 
         [VQ_I32] = read_i32,   [VQ_U32] = read_u32,   [VQ_I64] = read_i64, [VQ_U64] = read_u64,
         [VQ_BOOL] = read_bool,
     };
+    struct vq_span one;
+    size_t n_span, size = vq_dtype_size(t->dtype);
+    const struct vq_span *spans = vq_tensor_spans(t, &one, &n_span);
+    for (size_t i = 0; i < n_span && n > 0; i++) {
+        size_t count = spans[i].size / size;
+        if (first >= count) {
+            first -= count;
+            continue;
+        }
+        size_t take = count - first < n ? count - first : n;
+        readers[t->dtype](spans[i].data + first * size, dst, take);
+        dst += take;
+        n -= take;
+        first = 0;
+    }
+}
+
+static float scale_at(const struct vq_tensor *t, size_t i)
+{
+    float x;
+    memcpy(&x, t->scale + i * sizeof(x), sizeof(x));
+    return x;
+}
+
+void vq_tensor_read_part(const struct vq_tensor *t, size_t first, size_t n, float *dst)
+{
+    read_unscaled(t, first, n, dst);
+    if (!t->scale)
+        return;
+    size_t cols = (size_t)t->shape[1];
+    for (size_t i = 0; i < n;) {
+        size_t row = (first + i) / cols, col = (first + i) % cols;
+        size_t end = n - i < cols - col ? n : i + cols - col;
+        for (; i < end; i++, col++)
+            dst[i] *= scale_at(t, row / VQ_CKPT_GROUP * cols + col);
+    }
+}
+
+size_t vq_tensor_scales(const struct vq_tensor *t)
+{
+    if (!t->scale)
+        return 0;
+    return ((size_t)t->shape[0] + VQ_CKPT_GROUP - 1) / VQ_CKPT_GROUP * (size_t)t->shape[1];
+}
+
+enum vq_status vq_tensor_check_scales(const struct vq_tensor *t, struct vq_err *err)
+{
+    size_t n = vq_tensor_scales(t);
+    for (size_t i = 0; i < n; i++) {
+        float x = scale_at(t, i);
+        if (!isfinite(x) || x < 0.0f)
+            return vq_fail(err, VQ_ENUM,
+                           "tensor %s_scale: expected finite numbers of at least 0, found %g at "
+                           "%zu",
+                           t->name, (double)x, i);
+    }
+    return VQ_OK;
+}
+
+enum vq_status vq_tensor_read_f32(const struct vq_tensor *t, float *dst, struct vq_err *err)
+{
     if (t->dtype == VQ_NONE)
         return vq_fail(err, VQ_ESHAPE, "%s is an empty optimiser state and holds no numbers",
                        t->name);
+    enum vq_status status = vq_tensor_check_scales(t, err);
+    if (status == VQ_OK)
+        vq_tensor_read_part(t, 0, t->count, dst);
+    return status;
+}
+
+void vq_ckpt_forget(const struct vq_ckpt *c, const struct vq_tensor *t, size_t first, size_t n)
+{
     struct vq_span one;
-    size_t n;
-    const struct vq_span *spans = vq_tensor_spans(t, &one, &n);
-    for (size_t i = 0; i < n; i++) {
-        size_t count = spans[i].size / vq_dtype_size(t->dtype);
-        readers[t->dtype](spans[i].data, dst, count);
-        dst += count;
+    size_t n_span, size = vq_dtype_size(t->dtype);
+    const struct vq_span *spans = vq_tensor_spans(t, &one, &n_span);
+    for (size_t i = 0; i < n_span && n > 0; i++) {
+        size_t count = spans[i].size / size;
+        size_t from = first < count ? first : count, take = count - from < n ? count - from : n;
+        vq_file_forget(&c->file, spans[i].data + from * size, take * size);
+        first -= from;
+        n -= take;
     }
-    return VQ_OK;
 }
 
 void vq_tensor_read_raw(const struct vq_tensor *t, void *dst)

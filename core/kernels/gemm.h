@@ -16,6 +16,7 @@
 #define VQ_CORE_KERNELS_GEMM_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "core/base/arena.h"
 #include "core/base/err.h"
@@ -58,6 +59,28 @@ struct vq_weight;
 enum vq_status vq_weight_new(struct vq_weight **out, enum vq_weight_format format, size_t K,
                              size_t N, const float *w, size_t ldw, struct vq_pool *pool,
                              struct vq_arena *arena, struct vq_err *err);
+/* Where a weight's numbers come from when they do not lie in memory as floats. The functions are
+ * called from several threads at once. Rows k..k+n-1 are at most VQ_INT8_GROUP and lie in one group
+ * (k is a multiple of it); c..c+cols-1 are the columns. */
+struct vq_weight_source {
+    const void *ud;
+    void (*read)(const void *ud, size_t k, size_t n, size_t c, size_t cols, float *dst, size_t ldd);
+    /* The same as they are kept, with the group's scales[cols], for VQ_WEIGHT_INT8 alone; NULL: the
+     * floats are quantised. Scales are finite and not negative. */
+    void (*read_int8)(const void *ud, size_t k, size_t n, size_t c, size_t cols, int8_t *dst,
+                      size_t ldd, float *scale);
+    /* From the calling thread: rows k..k+n-1 will not be read again. NULL: no matter. */
+    void (*done)(const void *ud, size_t k, size_t n);
+};
+enum vq_status vq_weight_from(struct vq_weight **out, enum vq_weight_format format, size_t K,
+                              size_t N, const struct vq_weight_source *from, struct vq_pool *pool,
+                              struct vq_arena *arena, struct vq_err *err);
+/* What vq_weight_bytes() of such a weight will be; SIZE_MAX when that cannot be counted. */
+size_t vq_weight_size(enum vq_weight_format format, size_t K, size_t N);
+/* Quantises a group, rows w[n,cols], as packing does: into q[n,cols] and scale[cols]. A column with
+ * a number that is not finite gets the scale NaN. */
+void vq_int8_quantise(size_t n, size_t cols, const float *w, size_t ldw, int8_t *q, size_t ldq,
+                      float *scale);
 void vq_weight_free(struct vq_weight *w);
 size_t vq_weight_bytes(const struct vq_weight *w); /* what one product reads of it */
 size_t vq_weight_rows(const struct vq_weight *w);  /* K */

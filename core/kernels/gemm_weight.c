@@ -106,49 +106,119 @@ static void quantise_row(unsigned char *dst, const float *row, const float *scal
     }
 }
 
-static void pack_int8(unsigned char *dst, size_t kc, size_t cols, const float *w, size_t ldw)
+/* A group of n inputs: its scales, then its rows two by two. */
+static void pack_int8(unsigned char *dst, size_t n, size_t cols, const float *w, size_t ldw)
 {
     float copy[VQ_NR], scale[VQ_NR];
-    memset(dst, 0, vq_block_bytes(VQ_WEIGHT_INT8, kc));
-    for (size_t k0 = 0; k0 < kc; k0 += VQ_INT8_GROUP) {
-        size_t n = min_size(VQ_INT8_GROUP, kc - k0);
-        unsigned char *rows = dst + sizeof(scale);
-        group_scales(scale, n, cols, w + k0 * ldw, ldw);
-        memcpy(dst, scale, sizeof(scale));
-        for (size_t k = 0; k < n; k++)
-            quantise_row(rows + k / 2 * 2 * VQ_NR + k % 2,
-                         whole_row(copy, w + (k0 + k) * ldw, cols), scale);
-        dst += VQ_GROUP_BYTES;
+    unsigned char *rows = dst + sizeof(scale);
+    memset(dst, 0, vq_block_bytes(VQ_WEIGHT_INT8, n));
+    group_scales(scale, n, cols, w, ldw);
+    memcpy(dst, scale, sizeof(scale));
+    for (size_t k = 0; k < n; k++)
+        quantise_row(rows + k / 2 * 2 * VQ_NR + k % 2, whole_row(copy, w + k * ldw, cols), scale);
+}
+
+/* The same from numbers that are quantised already. */
+static void pack_quantised(unsigned char *dst, size_t n, size_t cols, const int8_t *q, size_t ldq,
+                           const float *scale)
+{
+    unsigned char *rows = dst + VQ_NR * sizeof(*scale);
+    memset(dst, 0, vq_block_bytes(VQ_WEIGHT_INT8, n));
+    memcpy(dst, scale, min_size(cols, VQ_NR) * sizeof(*scale));
+    for (size_t k = 0; k < n; k++)
+        for (size_t c = 0; c < min_size(cols, VQ_NR); c++)
+            rows[k / 2 * 2 * VQ_NR + k % 2 + 2 * c] = (unsigned char)q[k * ldq + c];
+}
+
+void vq_int8_quantise(size_t n, size_t cols, const float *w, size_t ldw, int8_t *q, size_t ldq,
+                      float *scale)
+{
+    float copy[VQ_NR], scales[VQ_NR];
+    unsigned char row[2 * VQ_NR];
+    for (size_t c = 0; c < cols; c += VQ_NR) {
+        size_t width = min_size(cols - c, VQ_NR);
+        group_scales(scales, n, width, w + c, ldw);
+        memcpy(scale + c, scales, width * sizeof(*scale));
+        for (size_t k = 0; k < n; k++) {
+            quantise_row(row, whole_row(copy, w + k * ldw + c, width), scales);
+            for (size_t j = 0; j < width; j++)
+                q[k * ldq + c + j] = (int8_t)row[2 * j];
+        }
     }
 }
 
+/* Packing goes by groups of VQ_INT8_GROUP inputs and runs of PACK_COLS columns: pieces that fit a
+ * cache, and enough of them for all threads. */
+#define PACK_COLS 256
+
 struct packing {
     struct vq_weight *w;
-    const float *src;
-    size_t lds;
+    const struct vq_weight_source *from;
+    size_t k0; /* the block whose groups are packed */
+    size_t runs;
 };
 
-static void pack_panel(void *ud, size_t p, int worker)
+/* Where the group that begins with input k0 + in_block lies in panel p. */
+static unsigned char *group_at(const struct vq_weight *w, size_t k0, size_t in_block, size_t p)
+{
+    return w->data + (vq_block(w, k0, p) - w->data) + vq_block_bytes(w->format, in_block);
+}
+
+static void pack_floats(const struct packing *j, size_t in_block, size_t n, size_t c0, size_t cols)
+{
+    _Alignas(64) float x[VQ_INT8_GROUP * PACK_COLS];
+    const struct vq_weight *w = j->w;
+    j->from->read(j->from->ud, j->k0 + in_block, n, c0, cols, x, PACK_COLS);
+    for (size_t c = 0; c < cols; c += VQ_NR) {
+        void *dst = group_at(w, j->k0, in_block, (c0 + c) / VQ_NR);
+        switch (w->format) {
+        case VQ_WEIGHT_F32:
+            pack_f32(dst, n, cols - c, x + c, PACK_COLS);
+            break;
+        case VQ_WEIGHT_BF16:
+            pack_bf16(dst, n, cols - c, x + c, PACK_COLS);
+            break;
+        case VQ_WEIGHT_INT8:
+            pack_int8(dst, n, cols - c, x + c, PACK_COLS);
+            break;
+        }
+    }
+}
+
+static void pack_groups(const struct packing *j, size_t in_block, size_t n, size_t c0, size_t cols)
+{
+    int8_t q[VQ_INT8_GROUP * PACK_COLS];
+    float scale[PACK_COLS];
+    j->from->read_int8(j->from->ud, j->k0 + in_block, n, c0, cols, q, PACK_COLS, scale);
+    for (size_t c = 0; c < cols; c += VQ_NR)
+        pack_quantised(group_at(j->w, j->k0, in_block, (c0 + c) / VQ_NR), n, cols - c, q + c,
+                       PACK_COLS, scale + c);
+}
+
+static void pack_task(void *ud, size_t task, int worker)
 {
     (void)worker;
     const struct packing *j = ud;
     const struct vq_weight *w = j->w;
-    size_t cols = w->N - p * VQ_NR;
-    for (size_t k0 = 0; k0 < w->K; k0 += VQ_KC) {
-        size_t kc = min_size(VQ_KC, w->K - k0);
-        void *dst = w->data + (vq_block(w, k0, p) - w->data);
-        const float *src = j->src + k0 * j->lds + p * VQ_NR;
-        switch (w->format) {
-        case VQ_WEIGHT_F32:
-            pack_f32(dst, kc, cols, src, j->lds);
-            break;
-        case VQ_WEIGHT_BF16:
-            pack_bf16(dst, kc, cols, src, j->lds);
-            break;
-        case VQ_WEIGHT_INT8:
-            pack_int8(dst, kc, cols, src, j->lds);
-            break;
-        }
+    size_t in_block = task / j->runs * VQ_INT8_GROUP, c0 = task % j->runs * PACK_COLS;
+    size_t n = min_size(VQ_INT8_GROUP, w->K - j->k0 - in_block);
+    size_t cols = min_size(PACK_COLS, w->N - c0);
+    if (w->format == VQ_WEIGHT_INT8 && j->from->read_int8)
+        pack_groups(j, in_block, n, c0, cols);
+    else
+        pack_floats(j, in_block, n, c0, cols);
+}
+
+/* Block by block, so that the source may let go of what has been read. */
+static void pack_all(struct vq_weight *w, const struct vq_weight_source *from, struct vq_pool *pool)
+{
+    struct packing j = {.w = w, .from = from, .runs = (w->N + PACK_COLS - 1) / PACK_COLS};
+    for (; j.k0 < w->K; j.k0 += VQ_KC) {
+        size_t kc = min_size(VQ_KC, w->K - j.k0);
+        size_t groups = (kc + VQ_INT8_GROUP - 1) / VQ_INT8_GROUP;
+        vq_pool_run(pool, groups * j.runs, pack_task, &j);
+        if (from->done)
+            from->done(from->ud, j.k0, kc);
     }
 }
 
@@ -161,23 +231,27 @@ static bool data_bytes(struct vq_weight *w)
     w->panel_bytes = w->K / VQ_KC * vq_block_bytes(w->format, VQ_KC);
     if (w->K % VQ_KC)
         w->panel_bytes += vq_block_bytes(w->format, w->K % VQ_KC);
+    w->panels = w->N / VQ_NR + (w->N % VQ_NR != 0);
     return vq_mul_ok(w->panel_bytes, w->panels, &w->bytes);
 }
 
-enum vq_status vq_weight_new(struct vq_weight **out, enum vq_weight_format format, size_t K,
-                             size_t N, const float *w, size_t ldw, struct vq_pool *pool,
-                             struct vq_arena *arena, struct vq_err *err)
+size_t vq_weight_size(enum vq_weight_format format, size_t K, size_t N)
+{
+    struct vq_weight w = {.format = format, .K = K, .N = N};
+    return data_bytes(&w) ? w.bytes : SIZE_MAX;
+}
+
+enum vq_status vq_weight_from(struct vq_weight **out, enum vq_weight_format format, size_t K,
+                              size_t N, const struct vq_weight_source *from, struct vq_pool *pool,
+                              struct vq_arena *arena, struct vq_err *err)
 {
     *out = NULL;
     if ((size_t)format >= N_FORMATS)
         return vq_fail(err, VQ_EINVAL, "unknown weight format %d", (int)format);
-    if (ldw < N)
-        return vq_fail(err, VQ_EINVAL, "weight rows of %zu numbers have a stride of %zu", N, ldw);
     struct vq_weight *p = vq_alloc(1, sizeof(*p));
     if (!p)
         return vq_nomem(err, "weight", 1, sizeof(*p));
     *p = (struct vq_weight){.format = format, .K = K, .N = N};
-    p->panels = N / VQ_NR + (N % VQ_NR != 0);
     bool fits = data_bytes(p);
     p->borrowed = arena != NULL;
     if (fits)
@@ -188,10 +262,34 @@ enum vq_status vq_weight_new(struct vq_weight **out, enum vq_weight_format forma
         return fits ? vq_nomem(err, "packed weight", bytes, 1)
                     : vq_fail(err, VQ_ENOMEM, "packed weight: %zu x %zu overflows", K, N);
     }
-    struct packing j = {.w = p, .src = w, .lds = ldw};
-    vq_pool_run(pool, p->panels, pack_panel, &j);
+    pack_all(p, from, pool);
     *out = p;
     return VQ_OK;
+}
+
+struct plain {
+    const float *w;
+    size_t ldw;
+};
+
+static void read_plain(const void *ud, size_t k, size_t n, size_t c, size_t cols, float *dst,
+                       size_t ldd)
+{
+    const struct plain *p = ud;
+    for (size_t i = 0; i < n; i++)
+        memcpy(dst + i * ldd, p->w + (k + i) * p->ldw + c, cols * sizeof(*dst));
+}
+
+enum vq_status vq_weight_new(struct vq_weight **out, enum vq_weight_format format, size_t K,
+                             size_t N, const float *w, size_t ldw, struct vq_pool *pool,
+                             struct vq_arena *arena, struct vq_err *err)
+{
+    const struct plain plain = {w, ldw};
+    const struct vq_weight_source from = {.ud = &plain, .read = read_plain};
+    *out = NULL;
+    if (ldw < N)
+        return vq_fail(err, VQ_EINVAL, "weight rows of %zu numbers have a stride of %zu", N, ldw);
+    return vq_weight_from(out, format, K, N, &from, pool, arena, err);
 }
 
 void vq_weight_free(struct vq_weight *w)

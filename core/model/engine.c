@@ -1,6 +1,7 @@
 /*
- * Preparing weights: reads each tensor once, fuses q and kvg into one matrix, packs, and computes
- * codebooks and R[delta]. One module's tensors are in memory twice at any moment, no more.
+ * Preparing weights: reads each tensor once, where it lies, fuses q and kvg into one matrix, packs,
+ * and computes codebooks and R[delta]. What was read of the file is let go of at once, so that no
+ * more than a few rows of a matrix are in memory twice at any moment.
  */
 #include "core/model/engine.h"
 
@@ -10,6 +11,7 @@
 
 #include "core/base/mem.h"
 #include "core/model/engine_private.h"
+#include "core/model/matrix.h"
 #include "core/model/sinusoid.h"
 
 #define ARENA_STEP ((size_t)32 << 20)
@@ -19,8 +21,6 @@ struct builder {
     struct vq_engine *e;
     const struct vq_model *model;
     float *sinusoids; /* [M + 1, D] */
-    float *wide;      /* scratch for the largest matrix */
-    float *narrow;    /* scratch [D, H * max(K, ...)], see build_scratch */
     struct vq_err *err;
 };
 
@@ -37,43 +37,61 @@ static enum vq_status read_vector(struct builder *b, int module, const char *lea
     return status;
 }
 
-static enum vq_status pack(struct builder *b, struct vq_weight **out, enum vq_weight_format format,
-                           size_t K, size_t N, const float *w, size_t ldw)
+static enum vq_status pack_from(struct builder *b, struct vq_weight **out,
+                                enum vq_weight_format format, size_t K, size_t N,
+                                const struct vq_weight_source *from)
 {
-    enum vq_status status =
-        vq_weight_new(out, format, K, N, w, ldw, b->e->pool, b->e->arena, b->err);
+    struct vq_engine *e = b->e;
+    enum vq_status status = vq_weight_from(out, format, K, N, from, e->pool, e->arena, b->err);
     if (status == VQ_OK)
-        b->e->bytes += vq_weight_bytes(*out);
+        e->bytes += vq_weight_bytes(*out);
     return status;
+}
+
+static enum vq_status pack(struct builder *b, struct vq_weight **out, enum vq_weight_format format,
+                           size_t K, size_t N, const float *w)
+{
+    struct vq_engine *e = b->e;
+    enum vq_status status = vq_weight_new(out, format, K, N, w, N, e->pool, e->arena, b->err);
+    if (status == VQ_OK)
+        e->bytes += vq_weight_bytes(*out);
+    return status;
+}
+
+/* A matrix that is made of parameters, in the engine's format. */
+static enum vq_status pack_matrix(struct builder *b, struct vq_weight **out, size_t K,
+                                  struct vq_matrix *m)
+{
+    const struct vq_weight_source from = vq_matrix_source(m);
+    return pack_from(b, out, b->e->weights, K, m->cols, &from);
 }
 
 /* q_proj [D, H K] and kvg_proj [D, H (K + 2 V)] side by side. */
 static enum vq_status build_in(struct builder *b, struct vq_module *m, int module)
 {
     struct vq_engine *e = b->e;
-    size_t width = vq_proj_width(e), hk = e->H * e->K, rest = width - hk;
-    enum vq_status status = vq_model_read(b->model, module, "q_proj/kernel", b->narrow, b->err);
-    if (status != VQ_OK)
-        return status;
-    /* kvg is read to the end of the scratch and spread row by row from the front: row r moves
-     * from D hk + r rest to r width + hk, which never overtakes the rows still to be read. */
-    float *kvg = b->wide + e->D * hk;
-    if ((status = vq_model_read(b->model, module, "kvg_proj/kernel", kvg, b->err)) != VQ_OK)
-        return status;
-    for (size_t r = 0; r < e->D; r++) {
-        memmove(b->wide + r * width + hk, kvg + r * rest, rest * sizeof(float));
-        memcpy(b->wide + r * width, b->narrow + r * hk, hk * sizeof(float));
-    }
-    return pack(b, &m->in, e->weights, e->D, width, b->wide, width);
+    struct vq_matrix x = {0};
+    size_t hk = e->H * e->K;
+    enum vq_status status = vq_matrix_add(&x, b->model, module, "q_proj/kernel", e->D, hk, b->err);
+    if (status == VQ_OK)
+        status = vq_matrix_add(&x, b->model, module, "kvg_proj/kernel", e->D, vq_proj_width(e) - hk,
+                               b->err);
+    if (status == VQ_OK)
+        status = pack_matrix(b, &m->in, e->D, &x);
+    vq_matrix_release(&x);
+    return status;
 }
 
-static enum vq_status build_out(struct builder *b, struct vq_module *m, int module)
+/* One parameter [K, N]. */
+static enum vq_status build_matrix(struct builder *b, struct vq_weight **out, int module,
+                                   const char *leaf, size_t K, size_t N)
 {
-    struct vq_engine *e = b->e;
-    enum vq_status status = vq_model_read(b->model, module, "res_proj/kernel", b->wide, b->err);
-    if (status != VQ_OK)
-        return status;
-    return pack(b, &m->out, e->weights, e->H * e->V, e->D, b->wide, e->D);
+    struct vq_matrix x = {0};
+    enum vq_status status = vq_matrix_add(&x, b->model, module, leaf, K, N, b->err);
+    if (status == VQ_OK)
+        status = pack_matrix(b, out, K, &x);
+    vq_matrix_release(&x);
+    return status;
 }
 
 /* C[H,S,K] transposed to [K,S] per head, with the squared norms. */
@@ -99,8 +117,9 @@ static enum vq_status build_codebook(struct builder *b, struct vq_module *m, int
             }
             m->code_norm2[h * S + s] = (float)norm2;
         }
-        status = pack(b, &m->code[h], VQ_WEIGHT_F32, K, S, T, S);
+        status = pack(b, &m->code[h], VQ_WEIGHT_F32, K, S, T);
     }
+    b->e->bytes += e->H * S * sizeof(*m->code_norm2);
     free(C);
     free(T);
     return status;
@@ -120,23 +139,24 @@ static enum vq_status build_rel(struct builder *b, struct vq_module *m, int modu
     size_t hk = e->H * e->K, rows = e->M + 1, K = e->K;
     m->rel = vq_calloc(e->H, sizeof(*m->rel));
     float *R = vq_alloc_f32(rows * hk), *T = vq_alloc_f32(rows * K);
-    enum vq_status status = VQ_OK;
+    struct vq_matrix x = {0};
     struct vq_weight *wr = NULL;
-    if (!m->rel || !R || !T)
-        status = vq_nomem(b->err, "r_proj", rows * hk, sizeof(float));
+    enum vq_status status =
+        m->rel && R && T ? vq_matrix_add(&x, b->model, module, "r_proj/kernel", e->D, hk, b->err)
+                         : vq_nomem(b->err, "r_proj", rows * hk, sizeof(float));
+    const struct vq_weight_source from = vq_matrix_source(&x);
     if (status == VQ_OK)
-        status = vq_model_read(b->model, module, "r_proj/kernel", b->narrow, b->err);
-    if (status == VQ_OK)
-        status = vq_weight_new(&wr, VQ_WEIGHT_F32, e->D, hk, b->narrow, hk, e->pool, NULL, b->err);
+        status = vq_weight_from(&wr, VQ_WEIGHT_F32, e->D, hk, &from, e->pool, NULL, b->err);
     if (status == VQ_OK)
         vq_weight_mul(e->gemm, e->pool, wr, rows, b->sinusoids, e->D, R, hk, false);
+    vq_matrix_release(&x);
     vq_weight_free(wr);
     float scale = powf((float)K, -0.25f);
     for (size_t h = 0; status == VQ_OK && h < e->H; h++) {
         for (size_t delta = 0; delta < rows; delta++)
             for (size_t k = 0; k < K; k++)
                 T[k * rows + (e->M - delta)] = R[delta * hk + h * K + k] * scale;
-        status = pack(b, &m->rel[h], rel_format(e), K, rows, T, rows);
+        status = pack(b, &m->rel[h], rel_format(e), K, rows, T);
     }
     free(R);
     free(T);
@@ -153,10 +173,22 @@ static enum vq_status build_module(struct builder *b, int module)
         (status = read_vector(b, module, "input_ln/b", e->D, 1, &m->ln_b)) != VQ_OK ||
         (status = read_vector(b, module, "u", e->H * e->K, scale, &m->u)) != VQ_OK ||
         (status = read_vector(b, module, "v", e->H * e->K, scale, &m->v)) != VQ_OK ||
-        (status = build_in(b, m, module)) != VQ_OK || (status = build_out(b, m, module)) != VQ_OK ||
+        (status = build_in(b, m, module)) != VQ_OK ||
+        (status = build_matrix(b, &m->out, module, "res_proj/kernel", e->H * e->V, e->D)) !=
+            VQ_OK ||
         (status = build_codebook(b, m, module)) != VQ_OK)
         return status;
     return build_rel(b, m, module);
+}
+
+/* The embeddings [N, D] as a source of the tied output matrix [D, N]. */
+static void read_transposed(const void *ud, size_t k, size_t n, size_t c, size_t cols, float *dst,
+                            size_t ldd)
+{
+    const struct vq_engine *e = ud;
+    for (size_t j = 0; j < cols; j++)
+        for (size_t i = 0; i < n; i++)
+            dst[i * ldd + j] = e->embs[(c + j) * e->D + k + i];
 }
 
 /* The output matrix: tied, the embeddings transposed; else out_proj. */
@@ -171,26 +203,22 @@ static enum vq_status build_head(struct builder *b)
     const char *bias = e->config.e_tie ? "token_embedder/bias_out" : "out_proj/bias";
     if ((status = read_vector(b, -1, bias, e->N, 1, &e->logits_bias)) != VQ_OK)
         return status;
-    float *w = vq_alloc_f32(e->D * e->N);
-    if (!w)
-        return vq_nomem(b->err, "output matrix", e->D * e->N, sizeof(float));
-    if (e->config.e_tie) {
-        for (size_t n = 0; n < e->N; n++)
-            for (size_t d = 0; d < e->D; d++)
-                w[d * e->N + n] = e->embs[n * e->D + d];
-    } else {
-        status = vq_model_read(b->model, -1, "out_proj/kernel", w, b->err);
-    }
-    if (status == VQ_OK)
-        status = pack(b, &e->logits, e->weights, e->D, e->N, w, e->N);
-    free(w);
-    return status;
+    if (!e->config.e_tie)
+        return build_matrix(b, &e->logits, -1, "out_proj/kernel", e->D, e->N);
+    const struct vq_weight_source from = {.ud = e, .read = read_transposed};
+    return pack_from(b, &e->logits, e->weights, e->D, e->N, &from);
 }
 
 static enum vq_status build_embedding(struct builder *b)
 {
     struct vq_engine *e = b->e;
-    enum vq_status status = read_vector(b, -1, "token_embedder/embs", e->N * e->D, 1, &e->embs);
+    size_t n;
+    e->embs = vq_mul_ok(e->N, e->D * sizeof(float), &n) ? vq_alloc_aligned(n) : NULL;
+    if (!e->embs)
+        return vq_nomem(b->err, "token_embedder/embs", e->N * e->D, sizeof(float));
+    e->bytes += n;
+    enum vq_status status =
+        vq_matrix_read(b->model, "token_embedder/embs", e->N * e->D, e->embs, e->pool, b->err);
     if (status != VQ_OK || !e->config.pe_abs)
         return status;
     e->frequencies = vq_sinusoid_frequencies(e->D, e->config.pe_lam);
@@ -199,20 +227,30 @@ static enum vq_status build_embedding(struct builder *b)
     return vq_model_read(b->model, -1, "position_embedder/scale", &e->pe_scale, b->err);
 }
 
-static enum vq_status build_scratch(struct builder *b)
+struct sinusoids {
+    float *out;
+    size_t D;
+    const double *frequencies;
+};
+
+static void sinusoid_task(void *ud, size_t delta, int worker)
+{
+    (void)worker;
+    const struct sinusoids *s = ud;
+    vq_sinusoid(s->out + delta * s->D, s->D, s->frequencies, (double)delta);
+}
+
+static enum vq_status build_sinusoids(struct builder *b)
 {
     struct vq_engine *e = b->e;
-    size_t width = vq_proj_width(e);
     double *w = vq_sinusoid_frequencies(e->D, e->config.pe_lam);
     b->sinusoids = vq_alloc_f32((e->M + 1) * e->D);
-    b->wide = vq_alloc_f32(e->D * width);
-    b->narrow = vq_alloc_f32(e->D * e->H * e->K);
-    if (!w || !b->sinusoids || !b->wide || !b->narrow) {
+    if (!w || !b->sinusoids) {
         free(w);
-        return vq_nomem(b->err, "weights", e->D * width, sizeof(float));
+        return vq_nomem(b->err, "positions", (e->M + 1) * e->D, sizeof(float));
     }
-    for (size_t delta = 0; delta <= e->M; delta++)
-        vq_sinusoid(b->sinusoids + delta * e->D, e->D, w, (double)delta);
+    struct sinusoids s = {b->sinusoids, e->D, w};
+    vq_pool_run(e->pool, e->M + 1, sinusoid_task, &s);
     free(w);
     return VQ_OK;
 }
@@ -233,7 +271,7 @@ static void set_sizes(struct vq_engine *e, const struct vq_config *c)
 static enum vq_status build_all(struct builder *b, const struct vq_cancel *cancel)
 {
     struct vq_engine *e = b->e;
-    enum vq_status status = build_scratch(b);
+    enum vq_status status = build_sinusoids(b);
     if (status == VQ_OK)
         status = build_embedding(b);
     if (status == VQ_OK)
@@ -263,8 +301,6 @@ enum vq_status vq_engine_new(struct vq_engine **out, const struct vq_model *mode
                                 ? build_all(&b, options->cancel)
                                 : vq_nomem(err, "engine", e->modules, sizeof(*e->module));
     free(b.sinusoids);
-    free(b.wide);
-    free(b.narrow);
     if (status != VQ_OK)
         vq_engine_free(e);
     else

@@ -118,6 +118,21 @@ const char *vq_model_config_path(const struct vq_model *m)
     return m->config_path ? m->config_path : "";
 }
 
+const struct vq_tensor *vq_model_tensor(const struct vq_model *m, int module, const char *leaf)
+{
+    char name[128];
+    vq_model_param_name(name, sizeof(name), module, leaf);
+    return m->ckpt ? vq_ckpt_find(m->ckpt, name) : NULL;
+}
+
+bool vq_model_is_int8(const struct vq_model *m)
+{
+    for (size_t i = 0; m->ckpt && i < vq_ckpt_count(m->ckpt); i++)
+        if (vq_ckpt_at(m->ckpt, i)->scale)
+            return true;
+    return false;
+}
+
 enum vq_status vq_model_read(const struct vq_model *m, int module, const char *leaf, float *dst,
                              struct vq_err *err)
 {

@@ -73,6 +73,11 @@ enum vq_status vq_model_specs(const struct vq_config *c, struct vq_param_spec **
 enum vq_status vq_model_read(const struct vq_model *m, int module, const char *leaf, float *dst,
                              struct vq_err *err);
 
+/* That parameter's tensor, for reading parts of it; NULL when there is none, or no file. */
+const struct vq_tensor *vq_model_tensor(const struct vq_model *m, int module, const char *leaf);
+/* Whether some parameter is kept as int8 with scales: such a file is read best as int8. */
+bool vq_model_is_int8(const struct vq_model *m);
+
 /* The codebook C[H,S,K] = c_sum / max(c_count, 0.01) of a module, into dst. */
 enum vq_status vq_model_codebook(const struct vq_model *m, int module, float *dst,
                                  struct vq_err *err);

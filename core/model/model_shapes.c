@@ -221,6 +221,13 @@ static bool is_real(enum vq_dtype d)
     return d == VQ_F32 || d == VQ_BF16 || d == VQ_F16 || d == VQ_F64;
 }
 
+/* What may be int8 with scales. */
+static bool is_kernel(const char *name)
+{
+    const char *last = strrchr(name, '/');
+    return last && !strcmp(last, "/kernel");
+}
+
 static enum vq_status check_tensor(const struct vq_tensor *t, const struct vq_param_spec *p,
                                    struct vq_err *err)
 {
@@ -231,7 +238,7 @@ static enum vq_status check_tensor(const struct vq_tensor *t, const struct vq_pa
     if (!same)
         return vq_fail(err, VQ_ESHAPE, "tensor %s: expected shape %s, found %s", p->name,
                        spec_shape(p, want, sizeof(want)), vq_tensor_shape(t, found, sizeof(found)));
-    if (!is_real(t->dtype))
+    if (!is_real(t->dtype) && !(t->scale && is_kernel(p->name)))
         return vq_fail(err, VQ_ESHAPE,
                        "tensor %s: expected float32, bfloat16, float16 or float64, found %s",
                        p->name, vq_dtype_name(t->dtype));
@@ -289,6 +296,7 @@ static enum vq_status check_numbers(const struct vq_model *m, int module, const 
             st = vq_fail(err, VQ_ENUM, "tensor %s: expected finite numbers%s, found %g at %zu",
                          name, least == 0 ? " of at least 0" : "", (double)x[i], i);
     free(x);
+    vq_ckpt_forget(m->ckpt, t, 0, t->count);
     return st;
 }
 

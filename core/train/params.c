@@ -141,6 +141,11 @@ static enum vq_status load_one(const struct vq_param *t, float *x, const struct 
     if (!same)
         return vq_fail(err, VQ_ESHAPE, "tensor %s: expected shape %s, found %s", t->name, want,
                        vq_tensor_shape(from, found, sizeof(found)));
+    if (from->scale)
+        return vq_fail(err, VQ_EUNSUPPORTED,
+                       "tensor %s is int8, which training cannot go on from: train from the "
+                       "checkpoint that it was made of, or save it with --weights f32 first",
+                       t->name);
     return vq_tensor_read_f32(from, x, err);
 }
 

@@ -15,6 +15,6 @@ tensors --file three-bf16.safetensors *attn1*
 save
 save nothing/three.safetensors
 save three.safetensors --as tar
-save three.safetensors --weights int8
+save three.safetensors --weights int4
 save /dev/full
 !ls
