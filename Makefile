@@ -64,7 +64,7 @@ tool_bin := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(wildcard tests/t
 # One short line for each step; V=1 shows the commands.
 say = $(if $(V),,@printf '  %-4s%s\n' $(1) $@;)
 
-.PHONY: all build-all run train-demo train-prose train-emoji test check test-browser bench-store setup install uninstall clean help lint FORCE
+.PHONY: all build-all run train-demo train-prose train-emoji test check test-browser bench-store bench-start setup install uninstall clean help lint FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -153,6 +153,9 @@ check: build-all ## the tests, installing nothing
 
 bench-store: vqsh $(BUILD)/tests/tools/bench_store ## measure the run database at 10,000 runs
 	$(BUILD)/tests/tools/bench_store ./vqsh $(BUILD)/bench-store.db
+
+bench-start: vqsh $(BUILD)/tests/tools/bench_start $(BUILD)/tests/tools/random_model ## measure how soon prompt and first token are there
+	$(BUILD)/tests/tools/bench_start ./vqsh $(BUILD)/tests/tools/random_model $(BUILD)/bench-start
 
 install: vqsh ## copy program, models and tour below $(DESTDIR)$(PREFIX)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/vqsh

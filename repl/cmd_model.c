@@ -9,6 +9,7 @@
 
 #include "core/base/mem.h"
 #include "core/base/text.h"
+#include "core/model/memory.h"
 #include "repl/cmds.h"
 #include "repl/models.h"
 #include "repl/out.h"
@@ -46,8 +47,23 @@ static enum sh_rc config_table(struct sh *sh, const struct vq_settings *s)
     return sh_end(sh);
 }
 
-/* The record of `info`; hex may be NULL while the hash is not known. */
-static enum sh_rc describe(struct sh *sh, struct sh_model *m, const char *hex, bool with_config)
+/* What reading and writing with m would take. */
+static void put_memory(struct sh *sh, const struct sh_model *m, const struct vq_memory *memory)
+{
+    if (m->engine)
+        sh_uint(sh, "memory", vq_engine_bytes(m->engine));
+    if (!memory)
+        return;
+    sh_uint(sh, "memory_weights", memory->weights);
+    sh_uint(sh, "memory_state", memory->state);
+    sh_uint(sh, "memory_constant", memory->constant);
+    sh_uint(sh, "memory_peak", vq_memory_peak(memory));
+}
+
+/* The record of `info`, or of `load` with no estimate of the memory; hex may be NULL while the hash
+ * is not known. */
+static enum sh_rc describe(struct sh *sh, struct sh_model *m, const char *hex,
+                           const struct vq_memory *memory)
 {
     const struct vq_ckpt *c = vq_model_ckpt(m->model);
     const struct vq_settings *s = vq_model_settings(m->model);
@@ -67,11 +83,10 @@ static enum sh_rc describe(struct sh *sh, struct sh_model *m, const char *hex, b
     sh_str(sh, "preset", s->preset[0] ? s->preset : NULL);
     sh_str(sh, "config_path",
            *vq_model_config_path(m->model) ? vq_model_config_path(m->model) : NULL);
-    if (m->engine)
-        sh_uint(sh, "memory", vq_engine_bytes(m->engine));
+    put_memory(sh, m, memory);
     if (people_read(sh)) {
         enum sh_rc rc = sh_end(sh);
-        return rc == SH_OK && with_config ? config_table(sh, s) : rc;
+        return rc == SH_OK && memory ? config_table(sh, s) : rc;
     }
     struct vq_text config = {0}, origins = {0};
     vq_settings_to_json(s, &config);
@@ -115,7 +130,7 @@ static enum sh_rc run_load(struct sh *sh, const struct sh_args *a)
     bool wait = vq_ckpt_size(vq_model_ckpt(model)) <= HASH_AT_ONCE;
     if (sh_model_hash(sh, m, wait, &hex, &err) != VQ_OK)
         sh_warn(sh, "%s", err.msg);
-    return describe(sh, m, hex, false);
+    return describe(sh, m, hex, NULL);
 }
 
 static const struct sh_opt load_opts[] = {
@@ -240,25 +255,43 @@ const struct sh_cmd cmd_unload = {
 
 static enum sh_rc run_info(struct sh *sh, const struct sh_args *a)
 {
-    (void)a;
     struct vq_err err = {0};
     const char *hex = NULL;
     struct sh_model *m = sh_model_current(sh);
-    if (sh_model_hash(sh, m, true, &hex, &err) != VQ_OK)
+    struct vq_pool *pool = sh_pool(sh, &err);
+    if (!pool || sh_model_hash(sh, m, true, &hex, &err) != VQ_OK)
         return sh_fail(sh, &err);
-    return describe(sh, m, hex, true);
+    const struct vq_memory memory = vq_memory_estimate(vq_model_config(m->model), m->weights,
+                                                       (int)sh_opt_int(a, "sequences"), pool);
+    return describe(sh, m, hex, &memory);
 }
 
-static const char *const info_examples[] = {"info", NULL};
+static const struct sh_opt info_opts[] = {
+    {.name = "sequences",
+     .kind = SH_INT,
+     .value = "N",
+     .def = "1",
+     .min = 1,
+     .max = 65536,
+     .help = "estimate the memory for so many written together"},
+    SH_OPT_END};
+
+static const char *const info_examples[] = {"info", "info --sequences 16", NULL};
 const struct sh_cmd cmd_info = {
     .name = "info",
     .group = "models",
     .args = "",
     .summary = "show what is loaded and where each configuration value came from",
     .detail = "Origins: default (nobody said), shapes (read off the tensors), preset, config "
-              "(config.json or the file's metadata), set (--set). `memory` is the size of the "
+              "(config.json or the file's metadata), set (--set).\n\n"
+              "memory_peak is an upper bound of the resident size that reading and writing "
+              "(feed, score, sample) comes to, in bytes: the prepared weights in their format, the "
+              "attention state of the sequences with the buffers for blocks of tokens, and a "
+              "constant for all else. `sample -n N` takes --sequences N; every session that is "
+              "kept (feed, state fork) has a state of its own. `memory` is the size of the "
               "prepared weights, once they are prepared.",
     .examples = info_examples,
+    .opts = info_opts,
     .needs = SH_NEED_MODEL,
     .run = run_info,
 };

@@ -40,12 +40,23 @@ void vq_arena_free(struct vq_arena *a)
     free(a);
 }
 
+static size_t large_pages(size_t bytes)
+{
+    return (bytes + LARGE - 1) / LARGE * LARGE;
+}
+
+/* A piece and the bytes behind it that may be read. */
+static size_t padded_piece(size_t bytes)
+{
+    return (bytes + 2 * LINE - 1) / LINE * LINE;
+}
+
 static struct part *map_part(size_t bytes)
 {
     struct part *p = vq_calloc(1, sizeof(*p));
     if (!p)
         return NULL;
-    p->bytes = (bytes + LARGE - 1) / LARGE * LARGE;
+    p->bytes = large_pages(bytes);
     p->map_bytes = p->bytes + LARGE;
     p->map = mmap(NULL, p->map_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p->map == MAP_FAILED) {
@@ -62,7 +73,7 @@ void *vq_arena_alloc(struct vq_arena *a, size_t n, size_t size)
     size_t bytes, padded;
     if (!vq_mul_ok(n, size, &bytes) || !vq_add_ok(bytes, 2 * LINE + 2 * LARGE, &padded))
         return NULL;
-    padded = (bytes + 2 * LINE - 1) / LINE * LINE;
+    padded = padded_piece(bytes);
     if (!a->parts || a->parts->bytes - a->parts->used < padded) {
         struct part *p = map_part(padded > a->step ? padded : a->step);
         if (!p)
@@ -73,4 +84,20 @@ void *vq_arena_alloc(struct vq_arena *a, size_t n, size_t size)
     void *piece = a->parts->data + a->parts->used;
     a->parts->used += padded;
     return piece;
+}
+
+void vq_arena_plan_add(struct vq_arena_plan *p, size_t bytes)
+{
+    size_t padded = padded_piece(bytes);
+    if (p->bytes - p->used < padded) {
+        p->before += large_pages(p->used);
+        p->bytes = large_pages(padded > p->step ? padded : p->step);
+        p->used = 0;
+    }
+    p->used += padded;
+}
+
+uint64_t vq_arena_plan_bytes(const struct vq_arena_plan *p)
+{
+    return p->before + large_pages(p->used);
 }

@@ -20,4 +20,13 @@ void vq_arena_free(struct vq_arena *a);
  * read. Pages that are never touched cost nothing. NULL on overflow or when memory is out. */
 void *vq_arena_alloc(struct vq_arena *a, size_t n, size_t size);
 
+/* What an arena of this step will hold resident, all of its large pages in use: add the pieces as
+ * they will be asked for. Zeroed but for `step` at first. */
+struct vq_arena_plan {
+    size_t step, bytes, used; /* bytes and used: of the part that is being filled */
+    uint64_t before;          /* in the parts before it */
+};
+void vq_arena_plan_add(struct vq_arena_plan *p, size_t bytes);
+uint64_t vq_arena_plan_bytes(const struct vq_arena_plan *p);
+
 #endif

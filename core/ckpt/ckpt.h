@@ -96,7 +96,7 @@ void vq_tensor_read_part(const struct vq_tensor *t, size_t first, size_t n, floa
 enum vq_status vq_tensor_check_scales(const struct vq_tensor *t, struct vq_err *err);
 size_t vq_tensor_scales(const struct vq_tensor *t); /* how many; 0 without */
 /* The n elements from `first` on were read and will not be soon: their pages need not stay in this
- * process, and come back when they are read after all. */
+ * process, and come back when they are read after all. t NULL: so were all that were read. */
 void vq_ckpt_forget(const struct vq_ckpt *c, const struct vq_tensor *t, size_t first, size_t n);
 /* The raw bytes, t->bytes of them. */
 void vq_tensor_read_raw(const struct vq_tensor *t, void *dst);

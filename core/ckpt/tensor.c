@@ -194,6 +194,10 @@ enum vq_status vq_tensor_read_f32(const struct vq_tensor *t, float *dst, struct 
 
 void vq_ckpt_forget(const struct vq_ckpt *c, const struct vq_tensor *t, size_t first, size_t n)
 {
+    if (!t) {
+        vq_file_forget(&c->file, c->file.data, c->file.size);
+        return;
+    }
     struct vq_span one;
     size_t n_span, size = vq_dtype_size(t->dtype);
     const struct vq_span *spans = vq_tensor_spans(t, &one, &n_span);

@@ -14,8 +14,6 @@
 #include "core/model/matrix.h"
 #include "core/model/sinusoid.h"
 
-#define ARENA_STEP ((size_t)32 << 20)
-
 /* What building needs beyond the engine itself. */
 struct builder {
     struct vq_engine *e;
@@ -127,9 +125,9 @@ static enum vq_status build_codebook(struct builder *b, struct vq_module *m, int
 
 /* What is rounded once may be rounded here as well: a position adds to a score, and does not decide
  * on a code. */
-static enum vq_weight_format rel_format(const struct vq_engine *e)
+enum vq_weight_format vq_engine_rel_format(enum vq_weight_format weights)
 {
-    return e->weights == VQ_WEIGHT_F32 ? VQ_WEIGHT_F32 : VQ_WEIGHT_BF16;
+    return weights == VQ_WEIGHT_F32 ? VQ_WEIGHT_F32 : VQ_WEIGHT_BF16;
 }
 
 /* R[delta] = sin_emb(delta) Wr K^(-1/4), as [K, M + 1] per head with the distances falling. */
@@ -156,7 +154,7 @@ static enum vq_status build_rel(struct builder *b, struct vq_module *m, int modu
         for (size_t delta = 0; delta < rows; delta++)
             for (size_t k = 0; k < K; k++)
                 T[k * rows + (e->M - delta)] = R[delta * hk + h * K + k] * scale;
-        status = pack(b, &m->rel[h], rel_format(e), K, rows, T);
+        status = pack(b, &m->rel[h], vq_engine_rel_format(e->weights), K, rows, T);
     }
     free(R);
     free(T);
@@ -255,7 +253,7 @@ static enum vq_status build_sinusoids(struct builder *b)
     return VQ_OK;
 }
 
-static void set_sizes(struct vq_engine *e, const struct vq_config *c)
+void vq_engine_set_sizes(struct vq_engine *e, const struct vq_config *c)
 {
     e->config = *c;
     e->D = (size_t)c->d_model;
@@ -289,18 +287,20 @@ enum vq_status vq_engine_new(struct vq_engine **out, const struct vq_model *mode
     struct vq_engine *e = vq_calloc(1, sizeof(*e));
     if (!e)
         return vq_nomem(err, "engine", 1, sizeof(*e));
-    set_sizes(e, vq_model_config(model));
+    vq_engine_set_sizes(e, vq_model_config(model));
     e->weights = options->weights;
     e->gemm = options->gemm ? options->gemm : vq_gemm_default();
     e->vec = vq_vec_default();
     e->pool = options->pool;
-    e->arena = vq_arena_new(ARENA_STEP);
+    e->arena = vq_arena_new(VQ_ENGINE_STEP);
     e->module = vq_calloc(e->modules, sizeof(*e->module));
     struct builder b = {.e = e, .model = model, .err = err};
     enum vq_status status = e->module && e->arena
                                 ? build_all(&b, options->cancel)
                                 : vq_nomem(err, "engine", e->modules, sizeof(*e->module));
     free(b.sinusoids);
+    if (vq_model_ckpt(model)) /* the system maps some pages around those that are touched */
+        vq_ckpt_forget(vq_model_ckpt(model), NULL, 0, 0);
     if (status != VQ_OK)
         vq_engine_free(e);
     else

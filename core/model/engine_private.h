@@ -38,6 +38,14 @@ struct vq_engine {
     uint64_t bytes;
 };
 
+/* Takes memory in such pieces. */
+#define VQ_ENGINE_STEP ((size_t)32 << 20)
+
+/* Sets e's configuration and sizes, no more. */
+void vq_engine_set_sizes(struct vq_engine *e, const struct vq_config *c);
+/* What R[delta] is kept as. */
+enum vq_weight_format vq_engine_rel_format(enum vq_weight_format weights);
+
 /* Widths and offsets of the fused projection's columns. */
 static inline size_t vq_proj_width(const struct vq_engine *e)
 {

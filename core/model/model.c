@@ -145,7 +145,9 @@ enum vq_status vq_model_read(const struct vq_model *m, int module, const char *l
     if (!t)
         return vq_fail(err, VQ_ENOTFOUND,
                        "tensor %s: expected a parameter of the model, found none", name);
-    return vq_tensor_read_f32(t, dst, err);
+    enum vq_status status = vq_tensor_read_f32(t, dst, err);
+    vq_ckpt_forget(m->ckpt, t, 0, t->count);
+    return status;
 }
 
 enum vq_status vq_model_codebook(const struct vq_model *m, int module, float *dst,

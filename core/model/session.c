@@ -23,10 +23,16 @@ static size_t heads(const struct vq_session *s)
 }
 
 /* Tokens per sequence in one block, at most. */
-static size_t block_limit(const struct vq_session *s)
+static size_t block_limit(size_t B)
 {
-    size_t n = BLOCK_ROWS / s->B;
+    size_t n = BLOCK_ROWS / B;
     return n < 16 ? 16 : n > BLOCK_TOKENS ? BLOCK_TOKENS : n;
+}
+
+/* Rows of a window's buffer: the window, and room for blocks behind it. */
+static size_t window_rows(const struct vq_engine *e, size_t B)
+{
+    return e->M + (e->M / 8 > block_limit(B) ? e->M / 8 : block_limit(B));
 }
 
 /* n floats for each of a * b places, all sizes checked. */
@@ -75,7 +81,7 @@ enum vq_status vq_session_new(struct vq_session **out, const struct vq_engine *e
         return vq_nomem(err, "session", 1, sizeof(*s));
     s->e = e;
     s->B = (size_t)batch;
-    s->cap = e->M + (e->M / 8 > block_limit(s) ? e->M / 8 : block_limit(s));
+    s->cap = window_rows(e, s->B);
     s->module = vq_calloc(e->modules, sizeof(*s->module));
     s->last = vq_calloc(e->modules, sizeof(*s->last));
     s->last_logits = floats(s->B, e->N, 1);
@@ -235,25 +241,39 @@ int64_t vq_session_position(const struct vq_session *s)
     return s->position;
 }
 
-static uint64_t scratch_bytes(const struct vq_session *s)
+/* Of buffers for blocks of n tokens, and the softmax weights' stride for them. */
+static size_t weights_stride(const struct vq_engine *e, size_t n)
 {
-    const struct vq_engine *e = s->e;
-    const struct vq_scratch *c = &s->s;
-    uint64_t floats_held = c->rows * (3 * e->D + vq_proj_width(e) + e->H * e->V) +
-                           c->logits_rows * e->N + c->rows * e->H * c->stride +
-                           c->rows * (e->H + 1);
+    return (e->M + n + e->S + 15) / 16 * 16;
+}
+
+static uint64_t scratch_bytes(const struct vq_engine *e, size_t B, size_t n, size_t logits_rows)
+{
+    uint64_t rows = B * n;
+    uint64_t floats_held = rows * (3 * e->D + vq_proj_width(e) + e->H * e->V) + logits_rows * e->N +
+                           rows * e->H * weights_stride(e, n) + rows * (e->H + 1);
     uint64_t tile =
-        c->tile ? (uint64_t)vq_pool_threads(e->pool) * VQ_TILE * (2 * e->K + e->S + e->M + 1) : 0;
+        n ? (uint64_t)vq_pool_threads(e->pool) * VQ_TILE * (2 * e->K + e->S + e->M + 1) : 0;
     return (floats_held + tile) * sizeof(float);
+}
+
+static uint64_t state_bytes(const struct vq_engine *e, size_t B, size_t cap)
+{
+    uint64_t S = e->S, near = e->M + 1;
+    uint64_t state = cap * (4 + 4 * e->V) + S * (8 + 4 + 4 * e->V);
+    uint64_t last = (near + S) * 8 + near * 4 + S * 8 + e->K * 4;
+    return B * e->H * e->modules * (state + last) + B * e->N * 4;
 }
 
 uint64_t vq_session_bytes(const struct vq_session *s)
 {
-    const struct vq_engine *e = s->e;
-    uint64_t S = e->S, near = e->M + 1;
-    uint64_t state = s->cap * (4 + 4 * e->V) + S * (8 + 4 + 4 * e->V);
-    uint64_t last = (near + S) * 8 + near * 4 + S * 8 + e->K * 4;
-    return heads(s) * e->modules * (state + last) + s->B * e->N * 4 + scratch_bytes(s);
+    return state_bytes(s->e, s->B, s->cap) + scratch_bytes(s->e, s->B, s->s.n, s->s.logits_rows);
+}
+
+uint64_t vq_session_size(const struct vq_engine *e, int batch)
+{
+    size_t B = (size_t)batch, n = block_limit(B);
+    return state_bytes(e, B, window_rows(e, B)) + scratch_bytes(e, B, n, B * n);
 }
 
 uint64_t vq_session_bytes_per_token(const struct vq_session *s)
@@ -278,7 +298,7 @@ static enum vq_status reserve_scratch(struct vq_session *s, size_t n, struct vq_
     free_scratch(c);
     c->logits = logits;
     c->logits_rows = logits_rows;
-    size_t stride = (e->M + n + e->S + 15) / 16 * 16;
+    size_t stride = weights_stride(e, n);
     size_t threads = (size_t)vq_pool_threads(e->pool);
     c->x = floats(s->B, n, e->D);
     c->h = floats(s->B, n, e->D);
@@ -491,7 +511,7 @@ enum vq_status vq_session_feed(struct vq_session *s, const int32_t *tokens, size
 {
     static const struct vq_feed_options plain = {0};
     const struct vq_feed_options *o = options ? options : &plain;
-    size_t limit = block_limit(s);
+    size_t limit = block_limit(s->B);
     size_t block = o->block > 0 && (size_t)o->block < limit ? (size_t)o->block : limit;
     bool all_logits = o->observe && o->observe->logits && !o->no_logits;
     enum vq_status status = check_tokens(s, tokens, n, stride, err);

@@ -34,6 +34,9 @@ const struct vq_engine *vq_session_engine(const struct vq_session *s);
 int vq_session_batch(const struct vq_session *s);
 int64_t vq_session_position(const struct vq_session *s); /* tokens fed so far */
 uint64_t vq_session_bytes(const struct vq_session *s);   /* memory held, scratch included */
+/* What vq_session_bytes() will be of B sequences on e once they were fed in whole blocks and all
+ * their logits were asked for: the most that it gets to. */
+uint64_t vq_session_size(const struct vq_engine *e, int batch);
 /* Bytes of state that one more token of all B sequences reads. */
 uint64_t vq_session_bytes_per_token(const struct vq_session *s);
 
