@@ -319,7 +319,7 @@ static enum sh_rc run_state(struct sh *sh, const struct sh_args *a)
 static const struct sh_opt state_opts[] = {
     {.name = "history",
      .kind = SH_FLAG,
-     .help = "save: write all tokens that were fed too, 4 bytes each, not just the window's"},
+     .help = "save: write all tokens, 4 bytes each, not just the window's"},
     SH_OPT_END};
 static const char *const state_examples[] = {"state",
                                              "state save state.safetensors",
