@@ -27,8 +27,6 @@
 #include "core/base/text.h"
 #include "core/model/model.h"
 
-#define PROMPT "vqsh> "
-
 extern char **environ;
 
 static const char *vqsh;
@@ -138,6 +136,14 @@ static struct shell start(const char *file)
     return s;
 }
 
+/* Whether the last line is a prompt: "vqsh> ", or "vqsh MODEL@POSITION> ". */
+static bool at_prompt(const char *seen)
+{
+    const char *line = strrchr(seen, '\n');
+    const char *prompt = strstr(line ? line : seen, "vqsh");
+    return prompt && strstr(prompt, "> ");
+}
+
 /* Reads until the prompt is seen. */
 static void await_prompt(struct shell *s)
 {
@@ -152,7 +158,7 @@ static void await_prompt(struct shell *s)
             stop("the shell went away");
         n += (size_t)got;
         seen[n] = '\0';
-    } while (!strstr(seen, PROMPT));
+    } while (!at_prompt(seen));
 }
 
 /* Types a line; the time until the next prompt. */
