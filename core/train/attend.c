@@ -23,7 +23,7 @@ struct vq_tile_at vq_tile(const struct vq_grad *g, size_t bh, size_t p, size_t t
     t.first = seen / VQ_PANEL * VQ_PANEL;
     t.skip = seen - t.first;
     t.keys = n->F + t.i1 - t.first;
-    t.agg = g->agg && g->u->state->position + (int64_t)(p * n->L) > (int64_t)n->M;
+    t.agg = g->agg && g->state->position + (int64_t)(p * n->L) > (int64_t)n->M;
     return t;
 }
 

@@ -8,7 +8,8 @@
  * the query and, through the straight-through quantiser, to the key; a code's only to the query.
  * The codebook gets none.
  *
- * A block adds to keys and values of its own and, with grad_thru_cache, of blocks in its window, so
+ * A block adds to keys and values of its own and, with grad_thru_cache, of blocks in its window,
+ * those of the span before included, which takes them over from `carry`; so
  * blocks whose places could meet do not run at the same time: they go in waves, every `waves`th
  * block at once, in an order that threads have no say in.
  */
@@ -167,15 +168,17 @@ static void key_grads(const struct vq_grad *g, const struct vq_kept *k, const st
 {
     const struct vq_sizes *n = &g->n;
     size_t rows = t->i1 - t->i0, ld = n->single + n->S;
-    size_t own = g->thru ? n->F : n->F + t->p * n->L, seen = t->first + t->skip;
+    size_t own = n->F + t->p * n->L, seen = t->first + t->skip;
+    if (g->thru)
+        own = vq_first_span(g) ? n->F : n->F - n->M;
     size_t skip = (own > seen ? own : seen) - t->first, keys = t->keys - skip;
-    size_t at = t->bh * n->U + t->first + skip - n->F;
+    size_t at = vq_place(n, t->bh) + t->first + skip;
     const struct vq_matrix dO = vq_mat(space->wide, n->V);
     vq_matmul_serial(&g->exact, keys, n->K, rows, vq_mat_t(space->ds + skip, ld),
                      vq_mat(space->qu, n->K), g->dkey + at * n->K, n->K, true);
     vq_matmul_serial(&g->product, keys, n->V, rows, vq_mat_t(space->a + skip, ld), dO,
                      g->dvalue + at * n->V, n->V, true);
-    if (t->agg && g->thru && t->p > 0)
+    if (t->agg && g->thru && (t->p > 0 || !vq_first_span(g)))
         vq_matmul_serial(&g->product, n->S, n->V, rows, vq_mat_t(space->a + n->single, ld), dO,
                          k->mean + (t->bh * (n->P + 1) + t->p) * n->S * n->V, n->V,
                          t->i0 > t->p * n->L);
@@ -214,22 +217,45 @@ static size_t panels(size_t places)
     return places / VQ_PANEL * VQ_PANEL;
 }
 
-/* A block's values as a right side, in whole panels, the window's with the first block's; and
- * nothing yet in its gradients. */
+static bool carries(const struct vq_grad *g)
+{
+    return g->thru && !vq_last_span(g);
+}
+
+/* Nothing yet in a block's gradients of keys and values, nor, with the first block's, in those of
+ * the window; but for what the next span hands back. */
+static void begin_grads(const struct job *j, size_t bh, size_t p)
+{
+    const struct vq_grad *g = j->g;
+    const struct vq_sizes *n = &g->n;
+    size_t place = vq_place(n, bh), first = p ? n->F + p * n->L : 0, end = n->F + (p + 1) * n->L;
+    size_t handed = n->F + n->U - n->M;
+    memset(g->dkey + (place + first) * n->K, 0, (end - first) * n->K * sizeof(float));
+    memset(g->dvalue + (place + first) * n->V, 0, (end - first) * n->V * sizeof(float));
+    if (!carries(g) || end <= handed)
+        return;
+    size_t from = first > handed ? first : handed, at = bh * n->M + from - handed;
+    const struct vq_carry *c = &g->carry[j->module];
+    memcpy(g->dkey + (place + from) * n->K, c->key + at * n->K,
+           (end - from) * n->K * sizeof(float));
+    memcpy(g->dvalue + (place + from) * n->V, c->value + at * n->V,
+           (end - from) * n->V * sizeof(float));
+}
+
+/* A block's values as a right side, in whole panels, the window's with the first block's; and the
+ * beginning of its gradients. */
 static void prepare_values(const struct job *j, size_t bh, size_t p)
 {
     const struct vq_grad *g = j->g;
     const struct vq_sizes *n = &g->n;
     const struct vq_kept *k = vq_kept_of(g, j->module);
-    size_t from = bh * n->U + p * n->L;
     size_t first = p ? panels(n->F + p * n->L) : 0, last = panels(n->F + (p + 1) * n->L);
     struct vq_packed values = vq_values_back(g, bh);
     if (p + 1 == n->P)
         last = n->F + n->U;
     struct vq_packed part = vq_packed_part(&values, 0, n->V, first, last - first);
     vq_matmul_pack(&part, vq_mat_t(k->value + (vq_place(n, bh) + first) * n->V, n->V));
-    memset(g->dkey + from * n->K, 0, n->L * n->K * sizeof(float));
-    memset(g->dvalue + from * n->V, 0, n->L * n->V * sizeof(float));
+    begin_grads(j, bh, p);
 }
 
 static void prepare_task(void *ud, size_t task, int worker)

@@ -123,7 +123,7 @@ double vq_grad_flops(const struct vq_grad *g, double *again)
     double backward = 2.0 * D * (double)n->width + 2.0 * H * V * D + weights +
                       H * V * (2.0 * keys + agg + codes_back) + H * K * (S + 2.0 * near + keys);
     double repeated = n->kept == 1 ? before + mix : 0.0, module = forward + backward + repeated;
-    double tokens = (double)(n->B * n->U), modules = (double)n->modules;
+    double tokens = (double)(n->B * n->T), modules = (double)n->modules;
     repeated += weights;
     if (vq_quadratic(g))
         module = square_flops(g, &repeated);
@@ -153,8 +153,8 @@ static enum vq_status check_update(const struct vq_grad *g, const struct vq_upda
         return vq_fail(err, VQ_EINVAL,
                        "state: an update stopped half-way; reset it or load a saved one");
     for (size_t b = 0; b < n->B; b++) {
-        for (size_t t = 0; t <= n->U; t++) {
-            int32_t id = t < n->U ? u->targets[b * u->stride + t] : s->last[b];
+        for (size_t t = 0; t <= n->T; t++) {
+            int32_t id = t < n->T ? u->targets[b * u->stride + t] : s->last[b];
             if (id < 0 || (size_t)id >= n->N)
                 return vq_fail(err, VQ_EINVAL,
                                "target %zu of sequence %zu: expected 0 to %zu, found %d", t, b,
@@ -164,17 +164,17 @@ static enum vq_status check_update(const struct vq_grad *g, const struct vq_upda
     return VQ_OK;
 }
 
-/* Inputs, targets and mask of the pass over sequences first... */
-static void begin_pass(struct vq_grad *g, size_t first)
+/* Inputs, targets and mask of one span of the pass. */
+static void enter_span(struct vq_grad *g, size_t span)
 {
     const struct vq_sizes *n = &g->n;
-    g->first = first;
-    g->b = n->B - first < n->rows ? n->B - first : n->rows;
-    g->r = g->b * n->U;
+    g->span = span;
+    g->state = span ? &g->after[span - 1] : g->u->state;
+    vq_leaves(g)->position = g->state->position + (n->spans > 1 ? (int64_t)n->U : 0);
     for (size_t b = 0; b < g->b; b++) {
-        const int32_t *target = g->u->targets + (first + b) * g->u->stride;
+        const int32_t *target = g->u->targets + (g->first + b) * g->u->stride + span * n->U;
         size_t r = b * n->U;
-        g->inputs[r] = g->u->state->last[first + b];
+        g->inputs[r] = span ? target[-1] : g->u->state->last[g->first + b];
         memcpy(g->inputs + r + 1, target, (n->U - 1) * sizeof(*target));
         memcpy(g->targets + r, target, n->U * sizeof(*target));
         for (size_t t = 0; t < n->U; t++)
@@ -233,6 +233,15 @@ static void offer_keys(const struct vq_grad *g, size_t m)
     }
 }
 
+static enum vq_status head(struct vq_grad *g, struct vq_update_result *out, struct vq_err *err)
+{
+    double loss = vq_head(g);
+    out->loss_lm_unscaled += loss;
+    for (size_t r = 0; r < g->r; r++)
+        out->counted += g->mask[r] > 0.0f;
+    return isfinite(loss) ? VQ_OK : not_finite(g, loss, err);
+}
+
 static enum vq_status forward(struct vq_grad *g, struct vq_update_result *out, struct vq_err *err)
 {
     vq_embed(g);
@@ -245,14 +254,10 @@ static enum vq_status forward(struct vq_grad *g, struct vq_update_result *out, s
             add_metrics(g, out);
         if (g->u->keys)
             offer_keys(g, m);
-        if (!g->u->grads)
+        if (!g->u->grads || g->n.spans > 1)
             vq_module_commit(g, m);
     }
-    double loss = vq_head(g);
-    out->loss_lm_unscaled += loss;
-    for (size_t r = 0; r < g->r; r++)
-        out->counted += g->mask[r] > 0.0f;
-    return isfinite(loss) ? VQ_OK : not_finite(g, loss, err);
+    return VQ_OK;
 }
 
 static enum vq_status backward(struct vq_grad *g, struct vq_err *err)
@@ -265,6 +270,32 @@ static enum vq_status backward(struct vq_grad *g, struct vq_err *err)
     }
     vq_embed_grad(g);
     return VQ_OK;
+}
+
+/* Sequences first... forward and, with gradients, back. The head of a span waits until its gradient
+ * is at once used. */
+static enum vq_status pass(struct vq_grad *g, size_t first, struct vq_update_result *out,
+                           struct vq_err *err)
+{
+    const struct vq_sizes *n = &g->n;
+    bool grads = g->u->grads != NULL;
+    enum vq_status st = VQ_OK;
+    g->first = first;
+    g->b = n->B - first < n->rows ? n->B - first : n->rows;
+    g->r = g->b * n->U;
+    for (size_t span = 0; !st && span < n->spans; span++) {
+        enter_span(g, span);
+        st = forward(g, out, err);
+        if (!st && !grads)
+            st = head(g, out, err);
+    }
+    for (size_t span = n->spans; !st && grads && span-- > 0;) {
+        enter_span(g, span);
+        st = head(g, out, err);
+        if (!st)
+            st = backward(g, err);
+    }
+    return st;
 }
 
 /* The authors' codebook metrics of all modules. */
@@ -293,7 +324,7 @@ static enum vq_status codebook_metrics(const struct vq_grad *g, struct vq_metric
 /* What the sums over the update mean. */
 static void conclude(const struct vq_grad *g, struct vq_update_result *out)
 {
-    double positions = (double)(g->n.B * g->n.U);
+    double positions = (double)(g->n.B * g->n.T);
     out->loss_lm_unscaled /= positions;
     out->loss_commit /= positions;
     out->loss_mask = (double)out->counted / positions;
@@ -303,8 +334,10 @@ static void conclude(const struct vq_grad *g, struct vq_update_result *out)
     if (vq_quadratic(g))
         return;
     for (size_t b = 0; b < g->n.B; b++)
-        s->last[b] = g->u->targets[b * g->u->stride + g->n.U - 1];
-    s->position += (int64_t)g->n.U;
+        s->last[b] = g->u->targets[b * g->u->stride + g->n.T - 1];
+    if (g->n.spans > 1)
+        vq_train_state_copy(s, &g->after[g->n.spans - 1]);
+    s->position += (int64_t)g->n.T;
 }
 
 enum vq_status vq_grad_update(struct vq_grad *g, const struct vq_update *u,
@@ -321,12 +354,8 @@ enum vq_status vq_grad_update(struct vq_grad *g, const struct vq_update *u,
     vq_prepare(g);
     if (u->metrics)
         st = codebook_metrics(g, &out->quantiser, err);
-    for (size_t first = 0; !st && first < g->n.B; first += g->n.rows) {
-        begin_pass(g, first);
-        st = forward(g, out, err);
-        if (!st && u->grads)
-            st = backward(g, err);
-    }
+    for (size_t first = 0; !st && first < g->n.B; first += g->n.rows)
+        st = pass(g, first, out, err);
     if (st)
         return st;
     if (u->grads)

@@ -15,6 +15,9 @@
  * With dtype bfloat16 the products of weights, values and logits are of bfloat16 (matmul.h), as in
  * the authors' mixed precision; parameters, sums, norms, softmax, scores and codes stay float.
  *
+ * An update may be long: it goes through the model in spans (vq_grad_options), for which only what
+ * is dear to make again is kept of each token.
+ *
  * Inputs are the targets shifted right: a sequence begins with eos, and each later update with the
  * last target of the one before. A target of 0 (pad) does not count in the loss; it counts in the
  * denominators.
@@ -53,6 +56,10 @@ struct vq_grad_options {
     size_t batch;               /* B, sequences of an update */
     size_t rows;                /* sequences that go through the model at a time; gradients add up.
                                    Fewer need less memory. 0: as many as make 1024 tokens */
+    size_t span;                /* most tokens of a sequence that go through the model at a time: as
+                                   many whole blocks as divide update_len, no fewer than mem_len has
+                                   tokens. Gradients flow through the whole update nevertheless. 0:
+                                   8192 */
     bool recompute;             /* keep only what enters each module, and do a module's forward pass
                                    again before its backward pass; else keep it all */
     enum vq_attention attention;
@@ -81,7 +88,8 @@ void vq_grad_touch(struct vq_grad *g);
  *     (m + 1) R D                                           what enters each module, and the head
  *   + k [R (w + 2 H V + 3 H) + rows H M V                   projections, values, results
  *        + rows H (P + 1) S (V + 2)]                        the aggregate before each block
- *   + R (3 D + 3 H V + H K) + rows H P (M + 3) K            residual stream, gradients, their sums
+ *   + R (3 D + 3 H V + H K) + rows H M (V + K)              residual stream, gradients,
+ *   + rows H P (M + 3) K                                    their sums
  *   + 2 rows H (M + P S) V                                  with 2 R H V: values, means, packed
  *   + R (w + (7 D + 4 H V) / 3 + 32)                        sides of weights' gradients, packed
  *   + 2 (D (w + H V) + H K (M + S))                         weights of one module, packed
@@ -90,9 +98,12 @@ void vq_grad_touch(struct vq_grad *g);
  *   + 64 t (2 (M + L + S) + S + M + 4 K + H V + V + D)      scratch
  *
  * to within one per cent; the terms with S V fall away where agg_cache is 0, and pe_abs adds U D.
- * Quadratic attention needs neither these nor values packed, but R H V + 2 queries * keys (keys:
- * update_len when dense). Parameters, their gradients, the optimiser's moments and the attention
- * state come on top. 0 for a configuration whose sizes overflow.
+ * Where an update goes in s > 1 spans, R and P are those of one of them, but the first line counts
+ * s times, and of the second R (w + H V + 3 H) k = s m times (1 with recompute), all else once; on
+ * top come m H (s B + rows) (M (K + V) + S V) between them. Quadratic attention needs neither these
+ * nor values packed, but R H V + 2 queries * keys (keys: update_len when dense). Parameters, their
+ * gradients, the optimiser's moments and the attention state come on top. 0 for a configuration
+ * whose sizes overflow.
  */
 uint64_t vq_grad_bytes(const struct vq_config *c, const struct vq_grad_options *options);
 

@@ -7,6 +7,11 @@
  * the window's length M in whole panels of a packed matrix. Block p's window is the M places before
  * its own from F + p * L on, so no block ever copies one.
  *
+ * An update that is too long for its arrays to be kept whole goes in spans of U tokens, each with
+ * the state that the one before it leaves, forward in their order and back in the opposite one:
+ * `state` is what the span at hand begins with, and `carry` brings it the gradients of what it
+ * leaves. All else is as if a span were the update. A short update is one span.
+ *
  * What lies between two attentions concerns each token alone: tiles of VQ_TILE tokens of a sequence
  * pass through all of it at once and stay near the processor meanwhile. Whatever stands on the
  * right of their products is packed once per pass.
@@ -33,8 +38,11 @@
 
 struct vq_sizes {
     size_t B, rows; /* sequences of an update, and of a pass */
-    size_t D, H, K, V, S, M, N, L, U;
-    size_t P;      /* blocks */
+    size_t D, H, K, V, S, M, N, L;
+    size_t T;      /* tokens of a sequence in an update */
+    size_t U;      /* of them in a span */
+    size_t spans;  /* T / U */
+    size_t P;      /* blocks of a span */
     size_t F;      /* places for the window: M, in whole panels */
     size_t tiles;  /* of a sequence's tokens */
     size_t single; /* places of a row of weights for single keys, before those of codes */
@@ -75,6 +83,13 @@ struct vq_kept {
     int32_t *count; /* [rows H, P + 1, S] */
     float *log_count; /* [rows H, P + 1, S] -inf for codes that are empty */
     float *lse;       /* [rows H, U] quadratic only: log of the sum of exp of a query's scores */
+};
+
+/* Gradients, of one module, of what a span begins with. */
+struct vq_carry {
+    float *key;   /* [rows H, M, K] */
+    float *value; /* [rows H, M, V] */
+    float *mean;  /* [rows H, S, V] */
 };
 
 /* Scratch of quadratic attention: `queries` queries of a sequence and head against `keys` keys. */
@@ -140,13 +155,16 @@ struct vq_grad {
 
     struct vq_prepared *prepared; /* [modules] */
     struct vq_kept *kept;         /* [kept] */
+    struct vq_train_state *after; /* [spans] what each leaves; none if there is one span */
+    struct vq_carry *carry;       /* [modules] likewise */
     struct vq_tile_space *tile;   /* [threads] */
     struct vq_square square;
     float *sinusoid;             /* [M + 1, D], distances falling as in R */
     float *dropped;              /* [M + 1, D] the same under a mask */
     float *dropped_R;            /* [M + 1, H K] before it is dealt out to heads */
     float *positions;            /* [U, D] with pe_abs */
-    float *x;                    /* [modules + 1, R, D] what enters each module, and the head */
+    float *x;                    /* [spans, modules + 1, R, D] what enters each module, and the
+                                    head */
     float *side[VQ_SIDES];       /* of the module at hand, packed: see vq_side */
     float *values, *values_back; /* its values, packed: see vq_values */
     float *means, *means_back;   /* and its means: see vq_means */
@@ -155,8 +173,8 @@ struct vq_grad {
     float *h;                    /* [R, D] what the output matrix sees */
     float *dx;                   /* [R, D] */
     float *branch;               /* [R, D] dx under dropout; the head's gradient before its norm */
-    float *dvalue;               /* [rows H, U, V] */
-    float *dkey;                 /* [rows H, U, K] */
+    float *dvalue;               /* [rows H, F + U, V] */
+    float *dkey;                 /* [rows H, F + U, K] */
     float *partial;              /* sums of tasks: see vq_partial_floats */
     double *partial_sum;         /* [tasks] */
     float *logits;               /* [logit_rows, N] */
@@ -168,6 +186,8 @@ struct vq_grad {
     /* The update at hand. */
     const struct vq_update *u;
     size_t first, b, r; /* its sequences of this pass: first.., b of them, r = b U rows */
+    size_t span;        /* of them at the moment */
+    const struct vq_train_state *state; /* that this span begins with */
 };
 
 static inline bool vq_quadratic(const struct vq_grad *g)
@@ -181,12 +201,18 @@ enum vq_status vq_workspace_new(struct vq_grad *g, const struct vq_config *c,
 
 static inline struct vq_kept *vq_kept_of(const struct vq_grad *g, size_t module)
 {
-    return &g->kept[g->n.kept == 1 ? 0 : module];
+    return &g->kept[g->n.kept == 1 ? 0 : g->span * g->n.modules + module];
+}
+
+/* The state after the span at hand. */
+static inline struct vq_train_state *vq_leaves(const struct vq_grad *g)
+{
+    return g->n.spans == 1 ? g->u->state : &g->after[g->span];
 }
 
 static inline float *vq_entering(const struct vq_grad *g, size_t module)
 {
-    return g->x + module * g->n.R * g->n.D;
+    return g->x + (g->span * (g->n.modules + 1) + module) * g->n.R * g->n.D;
 }
 
 /* Parameters and gradients by offset. */
@@ -234,10 +260,19 @@ static inline size_t vq_run(size_t run, size_t length)
     return run * (length + length % 2);
 }
 
-/* Filled places of the window that the update began with. */
+static inline bool vq_first_span(const struct vq_grad *g)
+{
+    return g->span == 0;
+}
+static inline bool vq_last_span(const struct vq_grad *g)
+{
+    return g->span + 1 == g->n.spans;
+}
+
+/* Filled places of the window that the span began with. */
 static inline size_t vq_filled(const struct vq_grad *g)
 {
-    int64_t pos = g->u->state->position;
+    int64_t pos = g->state->position;
     return pos < (int64_t)g->n.M ? (size_t)pos : g->n.M;
 }
 
@@ -302,14 +337,18 @@ void vq_after_attention(const struct vq_grad *g, size_t module, const struct vq_
 bool vq_drops(const struct vq_grad *g);
 void vq_draw_factors(struct vq_grad *g, size_t module);
 void vq_drop_result(const struct vq_grad *g, size_t module, size_t r, float *dst, const float *src);
-/* Writes window and aggregate after the update into the state, if there are any. */
+/* Writes window and aggregate after the span into what it leaves (vq_leaves), if there are any. */
 void vq_module_commit(struct vq_grad *g, size_t module);
+/* Of several spans, values and aggregates are not kept but made again from what is, for the
+ * backward pass. */
+void vq_module_restore(struct vq_grad *g, size_t module);
 
 /* module_grad.c */
 void vq_module_grad(struct vq_grad *g, size_t module);
 
-/* aggregate.c: means and counts before each block; gradients of means back to values. */
-void vq_aggregate(struct vq_grad *g, size_t module);
+/* aggregate.c: means and counts before each block, as right sides too if weights are to mix them;
+ * gradients of means back to values. */
+void vq_aggregate(struct vq_grad *g, size_t module, bool mixes);
 void vq_aggregate_grad(struct vq_grad *g, size_t module);
 
 /* Some queries of one block, sequence and head. A tile's places begin where a panel does; the first
@@ -345,7 +384,7 @@ static inline const float *vq_old_keys(const struct vq_grad *g, size_t module,
 {
     size_t bh = module * g->n.B * g->n.H + g->first * g->n.H + t->bh;
     size_t place = t->first + t->skip - (g->n.F - g->n.M);
-    return g->u->state->key + (bh * g->n.M + place) * g->n.K;
+    return g->state->key + (bh * g->n.M + place) * g->n.K;
 }
 /* Columns of a query's row of weights: its own key, the first with a position term, and the first
  * that it sees at all. */

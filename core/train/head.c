@@ -25,13 +25,13 @@ static void position_task(void *ud, size_t i, int worker)
     (void)worker;
     struct vq_grad *g = ud;
     vq_sinusoid(g->positions + i * g->n.D, g->n.D, g->frequencies,
-                (double)g->u->state->position + (double)i);
+                (double)g->state->position + (double)i);
 }
 
 static void drop_embedding(const struct vq_grad *g, float *x, size_t r)
 {
     size_t b = r / g->n.U, i = r % g->n.U;
-    uint64_t at = (uint64_t)g->u->state->position + i;
+    uint64_t at = (uint64_t)g->state->position + i;
     struct vq_drop d = vq_drop_of(g, VQ_DROP_EMB, 0, g->first + b, at);
     vq_drop_row(x, x, g->n.D, vq_rate(g, g->config.p_dropemb), &d);
 }
@@ -43,7 +43,7 @@ static void embed_task(void *ud, size_t task, int worker)
     size_t D = g->n.D;
     const float *embs = vq_p(g, g->at.embs);
     for (size_t r = task * VQ_ROWS; r < row_end(g->r, task); r++) {
-        float *x = g->x + r * D;
+        float *x = vq_entering(g, 0) + r * D;
         memcpy(x, embs + (size_t)g->inputs[r] * D, D * sizeof(float));
         if (g->config.pe_abs)
             g->vec->axpy(x, *vq_p(g, g->at.scale), g->positions + r % g->n.U * D, D);
@@ -51,10 +51,15 @@ static void embed_task(void *ud, size_t task, int worker)
     }
 }
 
-void vq_embed(struct vq_grad *g)
+static void lay_positions(struct vq_grad *g)
 {
     if (g->config.pe_abs)
         vq_pool_run(g->pool, g->n.U, position_task, g);
+}
+
+void vq_embed(struct vq_grad *g)
+{
+    lay_positions(g);
     vq_pool_run(g->pool, row_tasks(g->r), embed_task, g);
 }
 
@@ -84,6 +89,8 @@ static void embed_strip_task(void *ud, size_t task, int worker)
 void vq_embed_grad(struct vq_grad *g)
 {
     double scale = 0.0;
+    if (g->n.spans > 1)
+        lay_positions(g);
     vq_pool_run(g->pool, row_tasks(g->r), embed_rows_task, g);
     for (size_t r = 0; r < g->r; r++)
         scale += g->partial_sum[r];
@@ -117,7 +124,7 @@ static void loss_task(void *ud, size_t task, int worker)
     const struct chunk *c = ud;
     struct vq_grad *g = c->g;
     size_t N = g->n.N;
-    float scale = (float)g->config.e_scale, each = 1.0f / (float)(g->n.B * g->n.U);
+    float scale = (float)g->config.e_scale, each = 1.0f / (float)(g->n.B * g->n.T);
     for (size_t i = task * VQ_ROWS; i < row_end(c->rows, task); i++) {
         float *x = g->logits + i * N;
         size_t r = c->r0 + i;

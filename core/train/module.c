@@ -13,11 +13,12 @@ struct job {
     struct vq_kept *k;
     size_t module;
     bool forward; /* not made again for the backward pass */
+    bool mixes;   /* values are wanted as a right side, for weights to mix */
 };
 
 static struct job job_of(struct vq_grad *g, size_t module, bool forward)
 {
-    return (struct job){g, vq_kept_of(g, module), module, forward};
+    return (struct job){g, vq_kept_of(g, module), module, forward, !vq_quadratic(g)};
 }
 
 struct vq_tokens vq_tokens(const struct vq_grad *g, size_t tile)
@@ -54,10 +55,12 @@ static float unit_norm(const struct vq_vec *vec, float *x, size_t n, float scale
     return inverse;
 }
 
-/* Values of one head, some places of them, as a right side. */
+/* Values of one head, some places of them, as a right side, where there is to be one. */
 static void pack_values(const struct job *j, size_t bh, size_t place, size_t places)
 {
     const struct vq_sizes *n = &j->g->n;
+    if (!j->mixes)
+        return;
     const struct vq_packed values = vq_values(j->g, bh);
     const struct vq_packed part = vq_packed_part(&values, place, places, 0, n->V);
     vq_matmul_pack(&part, vq_mat(j->k->value + (vq_place(n, bh) + place) * n->V, n->V));
@@ -68,7 +71,7 @@ static void lay_window(const struct job *j, size_t bh)
 {
     const struct vq_grad *g = j->g;
     const struct vq_sizes *n = &g->n;
-    const struct vq_train_state *s = g->u->state;
+    const struct vq_train_state *s = g->state;
     size_t from = (j->module * n->B * n->H + g->first * n->H + bh) * n->M;
     size_t to = vq_place(n, bh), empty = n->F - n->M;
     memset(j->k->code + to, 0, empty * sizeof(*s->code));
@@ -78,21 +81,29 @@ static void lay_window(const struct job *j, size_t bh)
     pack_values(j, bh, 0, n->F);
 }
 
-/* Norms and values of one head's rows. */
-static void activate(const struct job *j, const struct vq_tokens *s, size_t h)
+/* One head's values. */
+static void make_values(const struct job *j, const struct vq_tokens *s, size_t h)
 {
     const struct vq_grad *g = j->g;
     const struct vq_sizes *n = &g->n;
     size_t bh = s->b * n->H + h;
     float *value = j->k->value + (vq_own_place(n, bh) + s->i0) * n->V;
-    for (size_t r = s->r0; r < s->r0 + s->rows; r++, value += n->V) {
+    for (size_t r = s->r0; r < s->r0 + s->rows; r++, value += n->V)
+        g->vec->silu(value, j->k->proj + r * n->width + vq_v_at(n, h), n->V);
+    pack_values(j, bh, n->F + s->i0, s->rows);
+}
+
+/* Norms and values of one head's rows. */
+static void activate(const struct job *j, const struct vq_tokens *s, size_t h)
+{
+    const struct vq_grad *g = j->g;
+    const struct vq_sizes *n = &g->n;
+    for (size_t r = s->r0; r < s->r0 + s->rows; r++) {
         float *row = j->k->proj + r * n->width, *inverse = j->k->inverse + r * 2 * n->H;
         inverse[h] = unit_norm(g->vec, row + vq_q_at(n, h), n->K, g->key_scale);
         inverse[n->H + h] = unit_norm(g->vec, row + vq_k_at(n, h), n->K, g->key_scale);
-        g->vec->silu(value, row + vq_v_at(n, h), n->V);
     }
-    if (!vq_quadratic(g))
-        pack_values(j, bh, n->F + s->i0, s->rows);
+    make_values(j, s, h);
 }
 
 /* Sum over counted rows of |k - k^|^2; diff: K floats of scratch. */
@@ -152,7 +163,27 @@ void vq_before_attention(struct vq_grad *g, size_t module, double *commit)
     vq_pool_run(g->pool, tasks, before_task, &j);
     for (size_t i = 0; commit && i < tasks; i++)
         *commit += g->partial_sum[i];
-    vq_aggregate(g, module);
+    vq_aggregate(g, module, true);
+}
+
+static void restore_task(void *ud, size_t task, int worker)
+{
+    (void)worker;
+    const struct job *j = ud;
+    struct vq_tokens s = vq_tokens(j->g, task);
+    for (size_t h = 0; h < j->g->n.H; h++) {
+        if (s.i0 == 0)
+            lay_window(j, s.b * j->g->n.H + h);
+        make_values(j, &s, h);
+    }
+}
+
+void vq_module_restore(struct vq_grad *g, size_t module)
+{
+    struct job j = job_of(g, module, false);
+    j.mixes = false;
+    vq_pool_run(g->pool, g->b * g->n.tiles, restore_task, &j);
+    vq_aggregate(g, module, false);
 }
 
 /* Key errors of one block and head, as the authors group them. */
@@ -186,7 +217,7 @@ void vq_draw_factors(struct vq_grad *g, size_t module)
 void vq_drop_result(const struct vq_grad *g, size_t module, size_t r, float *dst, const float *src)
 {
     size_t b = r / g->n.U, i = r % g->n.U;
-    uint64_t at = (uint64_t)g->u->state->position + i;
+    uint64_t at = (uint64_t)g->state->position + i;
     struct vq_drop d = vq_drop_of(g, VQ_DROP_RES, module, g->first + b, at);
     vq_drop_row(dst, src, g->n.D, vq_rate(g, g->config.p_dropres), &d);
     g->vec->scale(dst, g->factor[b], g->n.D);
@@ -222,13 +253,15 @@ void vq_module_forward(struct vq_grad *g, size_t module, double *commit)
         vq_attend(g, module);
 }
 
-/* Keys of the window: those that stay move up, the update's own are rows of the codebook. */
-static void commit_keys(const struct job *j, size_t bh, const int32_t *code, float *key)
+/* Keys of the window: those that stay move up, the span's own are rows of the codebook. */
+static void commit_keys(const struct job *j, size_t bh, const int32_t *code, const float *old,
+                        float *key)
 {
     const struct vq_sizes *n = &j->g->n;
     const float *C = j->g->prepared[j->module].C + bh % n->H * n->S * n->K;
     size_t stay = n->U < n->M ? n->M - n->U : 0;
-    memmove(key, key + n->U * n->K, stay * n->K * sizeof(*key));
+    if (stay)
+        memmove(key, old + n->U * n->K, stay * n->K * sizeof(*key));
     for (size_t i = stay; i < n->M; i++)
         memcpy(key + i * n->K, C + (size_t)code[i] * n->K, n->K * sizeof(*key));
 }
@@ -239,12 +272,13 @@ static void commit_task(void *ud, size_t bh, int worker)
     const struct job *j = ud;
     const struct vq_grad *g = j->g;
     const struct vq_sizes *n = &g->n;
-    struct vq_train_state *s = g->u->state;
+    struct vq_train_state *s = vq_leaves(g);
     size_t to = j->module * n->B * n->H + g->first * n->H + bh,
            from = vq_own_place(n, bh) + n->U - n->M;
     memcpy(s->code + to * n->M, j->k->code + from, n->M * sizeof(*s->code));
     memcpy(s->value + to * n->M * n->V, j->k->value + from * n->V, n->M * n->V * sizeof(float));
-    commit_keys(j, bh, s->code + to * n->M, s->key + to * n->M * n->K);
+    commit_keys(j, bh, s->code + to * n->M, g->state->key + to * n->M * n->K,
+                s->key + to * n->M * n->K);
     if (!g->agg)
         return;
     size_t last = (bh * (n->P + 1) + n->P) * n->S;

@@ -103,19 +103,32 @@ static void key_value_grads(const struct job *j, const struct vq_tokens *s, size
     size_t bh = s->b * n->H + h;
     const int32_t *code = j->k->code + vq_own_place(n, bh);
     const float *C = g->prepared[j->module].C + h * n->S * n->K;
-    float pull = (float)(2.0 * g->config.c_beta / (double)(n->B * n->U));
+    float pull = (float)(2.0 * g->config.c_beta / (double)(n->B * n->T));
     for (size_t i = s->i0; i < s->i1; i++) {
         size_t r = s->b * n->U + i;
         float *row = j->k->proj + r * n->width, *k = row + vq_k_at(n, h);
         float *v = row + vq_v_at(n, h), w = pull * g->mask[r];
-        memcpy(dk, g->dkey + (bh * n->U + i) * n->K, n->K * sizeof(float));
+        memcpy(dk, g->dkey + (vq_own_place(n, bh) + i) * n->K, n->K * sizeof(float));
         if (!vq_quadratic(g)) {
             g->vec->axpy(dk, w, k, n->K);
             g->vec->axpy(dk, -w, C + (size_t)code[i] * n->K, n->K);
         }
         g->gvec->unit_norm(k, dk, k, n->K, g->key_scale, j->k->inverse[r * 2 * n->H + n->H + h]);
-        g->gvec->silu(v, g->dvalue + (bh * n->U + i) * n->V, v, n->V);
+        g->gvec->silu(v, g->dvalue + (vq_own_place(n, bh) + i) * n->V, v, n->V);
     }
+}
+
+/* What the keys and values of the window get, for the span that made them. */
+static void hand_back_task(void *ud, size_t bh, int worker)
+{
+    (void)worker;
+    const struct job *j = ud;
+    const struct vq_grad *g = j->g;
+    const struct vq_sizes *n = &g->n;
+    const struct vq_carry *c = &g->carry[j->module];
+    size_t place = vq_own_place(n, bh) - n->M;
+    memcpy(c->key + bh * n->M * n->K, g->dkey + place * n->K, n->M * n->K * sizeof(float));
+    memcpy(c->value + bh * n->M * n->V, g->dvalue + place * n->V, n->M * n->V * sizeof(float));
 }
 
 /* The tile's part of both sides of the gradients of Wq and Wkvg. */
@@ -214,6 +227,8 @@ void vq_module_grad(struct vq_grad *g, size_t module)
     vq_pack_sides(g, module, n->kept == 1 ? VQ_AGAIN : VQ_BACKWARD);
     if (n->kept == 1)
         vq_before_attention(g, module, NULL);
+    else if (n->spans > 1)
+        vq_module_restore(g, module);
     if (vq_drops(g)) {
         vq_draw_factors(g, module);
         vq_pool_run(g->pool, g->b * n->tiles, drop_grad_task, &j);
@@ -224,7 +239,10 @@ void vq_module_grad(struct vq_grad *g, size_t module)
     } else {
         vq_attend_grad(g, module, dbranch);
         vq_aggregate_grad(g, module);
-        vq_module_commit(g, module);
+        if (g->thru && !vq_first_span(g))
+            vq_pool_run(g->pool, g->b * n->H, hand_back_task, &j);
+        if (n->spans == 1)
+            vq_module_commit(g, module);
         vq_pool_run(g->pool, n->H * key_strips, code_sum_task, &j);
     }
     before_attention_grad(&j);

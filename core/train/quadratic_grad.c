@@ -72,7 +72,7 @@ static void key_grads(struct vq_grad *g, const struct vq_square_at *t)
     const struct vq_square *s = &g->square;
     const struct vq_kept *k = vq_kept_of(g, t->module);
     size_t rows = t->i1 - t->i0, keys = t->j1 - t->j0, HV = n->H * n->V;
-    size_t at = t->bh * n->U + t->j0;
+    size_t at = vq_own_place(n, t->bh) + t->j0;
     const float *value = k->value + (vq_own_place(n, t->bh) + t->j0) * n->V;
     const float *key = k->proj + (t->b * n->U + t->j0) * n->width + vq_k_at(n, t->h);
     const float *dO = s->dO + ((t->b * n->U + t->i0) * n->H + t->h) * n->V;
@@ -126,8 +126,8 @@ void vq_square_grad(struct vq_grad *g, size_t module, const float *dbranch)
     if (n->kept == 1)
         vq_square_attend(g, module, false);
     vq_pool_run(g->pool, g->b * n->H * n->P, result_task, &j);
-    memset(g->dkey, 0, g->b * n->H * n->U * n->K * sizeof(float));
-    memset(g->dvalue, 0, g->b * n->H * n->U * n->V * sizeof(float));
+    memset(g->dkey, 0, vq_place(n, g->b * n->H) * n->K * sizeof(float));
+    memset(g->dvalue, 0, vq_place(n, g->b * n->H) * n->V * sizeof(float));
     for (size_t i = 0; i < vq_square_blocks(g); i++) {
         struct vq_square_at t = vq_square_block(g, module, i);
         vq_square_rows(&t, begin_row);

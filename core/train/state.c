@@ -89,6 +89,18 @@ void vq_train_state_reset(struct vq_train_state *s)
     memset(s->mean, 0, bh * s->S * s->V * sizeof(*s->mean));
 }
 
+void vq_train_state_copy(struct vq_train_state *s, const struct vq_train_state *from)
+{
+    size_t bh = heads(s);
+    memcpy(s->code, from->code, bh * s->M * sizeof(*s->code));
+    memcpy(s->key, from->key, bh * s->M * s->K * sizeof(*s->key));
+    memcpy(s->value, from->value, bh * s->M * s->V * sizeof(*s->value));
+    if (!s->count)
+        return;
+    memcpy(s->count, from->count, bh * s->S * sizeof(*s->count));
+    memcpy(s->mean, from->mean, bh * s->S * s->V * sizeof(*s->mean));
+}
+
 uint64_t vq_train_state_bytes(const struct vq_train_state *s)
 {
     size_t window = 0, key = 0, value = 0, count = 0, mean = 0;

@@ -33,6 +33,10 @@ enum vq_status vq_train_state_new(struct vq_train_state **out, const struct vq_c
                                   struct vq_err *err);
 void vq_train_state_free(struct vq_train_state *s);
 
+/* Windows and aggregates as they are in another state of the same shape; not position, last and
+ * broken. */
+void vq_train_state_copy(struct vq_train_state *s, const struct vq_train_state *from);
+
 /* Back to position 0, as at the start of a sequence. */
 void vq_train_state_reset(struct vq_train_state *s);
 

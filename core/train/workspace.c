@@ -12,6 +12,7 @@
 #define LINE        64                /* bytes; every array begins on one */
 #define LOGITS      ((size_t)4 << 20) /* numbers of a chunk */
 #define PASS_TOKENS 1024              /* tokens of a pass when nobody says */
+#define SPAN_TOKENS 8192              /* and the most of a span */
 
 /* Blocks of quadratic attention: scores that stay near, values read as seldom as may be. */
 #define SQUARE_QUERIES 256
@@ -34,6 +35,13 @@ static void *deal(struct arena *m, size_t size, size_t a, size_t b, size_t c)
         return NULL;
     }
     return m->at ? m->at + start : NULL;
+}
+
+/* a * b, or so much that no allocation of it can be had. */
+static size_t times(size_t a, size_t b)
+{
+    size_t n;
+    return vq_mul_ok(a, b, &n) ? n : SIZE_MAX;
 }
 
 static float *floats(struct arena *m, size_t a, size_t b, size_t c)
@@ -62,16 +70,77 @@ static void deal_prepared(struct arena *m, const struct vq_sizes *n, struct vq_p
 static void deal_kept(struct arena *m, const struct vq_grad *g, struct vq_kept *k)
 {
     const struct vq_sizes *n = &g->n;
-    size_t bh = n->rows * n->H, blocks = g->agg ? n->P + 1 : 0;
+    size_t bh = n->rows * n->H;
     k->proj = floats(m, n->R, n->width, 1);
     k->lse = floats(m, vq_quadratic(g) ? bh : 0, n->U, 1);
     k->inverse = floats(m, n->R, n->H, 2);
     k->code = deal(m, sizeof(int32_t), bh, n->F + n->U, 1);
-    k->value = floats(m, bh, n->F + n->U, n->V);
     k->o = floats(m, n->R, n->H, n->V);
+}
+
+/* Of each kept module where there is one span, else of the module at hand. */
+static void deal_values(struct arena *m, const struct vq_grad *g, struct vq_kept *k)
+{
+    const struct vq_sizes *n = &g->n;
+    size_t bh = n->rows * n->H, blocks = g->agg ? n->P + 1 : 0;
+    k->value = floats(m, bh, n->F + n->U, n->V);
     k->mean = floats(m, bh * blocks, n->S, n->V);
     k->count = deal(m, sizeof(int32_t), bh, blocks, n->S);
     k->log_count = floats(m, bh, blocks, n->S);
+}
+
+static void deal_all_kept(struct arena *m, struct vq_grad *g)
+{
+    struct vq_kept none, values = {.value = NULL};
+    for (size_t i = 0; i < g->n.kept; i++) {
+        struct vq_kept *k = m->at ? &g->kept[i] : &none;
+        deal_kept(m, g, k);
+        if (g->n.spans == 1 || i == 0)
+            deal_values(m, g, &values);
+        k->value = values.value;
+        k->mean = values.mean;
+        k->count = values.count;
+        k->log_count = values.log_count;
+    }
+}
+
+/* What one span leaves to the next. */
+static void deal_state(struct arena *m, const struct vq_grad *g, struct vq_train_state *s)
+{
+    const struct vq_sizes *n = &g->n;
+    size_t bh = times(n->modules * n->H, n->B), aggregates = g->agg ? bh : 0;
+    *s = (struct vq_train_state){
+        .modules = n->modules, .B = n->B, .H = n->H, .M = n->M, .S = n->S, .K = n->K, .V = n->V};
+    s->code = deal(m, sizeof(*s->code), bh, n->M, 1);
+    s->key = floats(m, bh, n->M, n->K);
+    s->value = floats(m, bh, n->M, n->V);
+    s->count = deal(m, sizeof(*s->count), aggregates, n->S, 1);
+    s->mean = floats(m, aggregates, n->S, n->V);
+    if (!g->agg)
+        s->count = NULL;
+}
+
+/* The gradients of that. */
+static void deal_carry(struct arena *m, const struct vq_grad *g, struct vq_carry *c)
+{
+    const struct vq_sizes *n = &g->n;
+    size_t bh = n->rows * n->H;
+    c->key = floats(m, bh, n->M, n->K);
+    c->value = floats(m, bh, n->M, n->V);
+    c->mean = floats(m, g->agg ? bh : 0, n->S, n->V);
+}
+
+static void deal_spans(struct arena *m, struct vq_grad *g)
+{
+    struct vq_train_state s;
+    struct vq_carry c;
+    size_t spans = g->n.spans > 1 ? g->n.spans : 0;
+    g->after = deal(m, sizeof(*g->after), spans, 1, 1);
+    g->carry = deal(m, sizeof(*g->carry), g->n.modules, 1, 1);
+    for (size_t i = 0; i < spans; i++)
+        deal_state(m, g, m->at ? &g->after[i] : &s);
+    for (size_t i = 0; spans && i < g->n.modules; i++)
+        deal_carry(m, g, m->at ? &g->carry[i] : &c);
 }
 
 static void deal_tile(struct arena *m, const struct vq_sizes *n, struct vq_tile_space *t)
@@ -92,13 +161,6 @@ static void deal_tile(struct arena *m, const struct vq_sizes *n, struct vq_tile_
 static size_t max_size(size_t a, size_t b)
 {
     return a > b ? a : b;
-}
-
-/* a * b, or so much that no allocation of it can be had. */
-static size_t times(size_t a, size_t b)
-{
-    size_t n;
-    return vq_mul_ok(a, b, &n) ? n : SIZE_MAX;
 }
 
 /* Sums of tasks: positions and biases per head and block, and gains per tile or VQ_ROWS rows. */
@@ -172,12 +234,12 @@ static void deal_shared(struct arena *m, struct vq_grad *g)
     g->dropped = floats(m, n->M + 1, n->D, 1);
     g->dropped_R = floats(m, n->M + 1, n->H, n->K);
     g->positions = floats(m, g->config.pe_abs ? n->U : 0, n->D, 1);
-    g->x = floats(m, n->modules + 1, n->R, n->D);
+    g->x = floats(m, times(n->spans, n->modules + 1), n->R, n->D);
     g->h = floats(m, n->R, n->D, 1);
     g->dx = floats(m, n->R, n->D, 1);
     g->branch = floats(m, n->R, n->D, 1);
-    g->dvalue = floats(m, bh, n->U, n->V);
-    g->dkey = floats(m, bh, n->U, n->K);
+    g->dvalue = floats(m, bh, n->F + n->U, n->V);
+    g->dkey = floats(m, bh, n->F + n->U, n->K);
     g->partial = floats(m, partial_floats(n), 1, 1);
     g->partial_sum = deal(m, sizeof(double), n->R, 1, 1);
     g->logits = floats(m, n->logit_rows, n->N, 1);
@@ -197,12 +259,11 @@ static void deal_all(struct arena *m, struct vq_grad *g)
     g->kept = deal(m, sizeof(*g->kept), n->kept, 1, 1);
     g->tile = deal(m, sizeof(*g->tile), n->threads, 1, 1);
     struct vq_prepared w;
-    struct vq_kept k;
     struct vq_tile_space t;
     for (size_t i = 0; i < n->modules; i++)
         deal_prepared(m, n, m->at ? &g->prepared[i] : &w);
-    for (size_t i = 0; i < n->kept; i++)
-        deal_kept(m, g, m->at ? &g->kept[i] : &k);
+    deal_all_kept(m, g);
+    deal_spans(m, g);
     for (size_t i = 0; i < n->threads; i++)
         deal_tile(m, n, m->at ? &g->tile[i] : &t);
     deal_shared(m, g);
@@ -234,6 +295,18 @@ static void settle_square(struct vq_square *s, size_t U, const struct vq_grad_op
     s->keys = s->keys < U && !dense ? s->keys : U;
 }
 
+/* The longest span that is no longer than wished, of as many blocks as divide the update's; none is
+ * shorter than the window, which is to come from one. Quadratic attention looks at all of it. */
+static size_t span_of(const struct vq_sizes *n, const struct vq_grad_options *o)
+{
+    size_t blocks = n->T / n->L, most = (o->span ? o->span : SPAN_TOKENS) / n->L;
+    if (o->attention != VQ_ATTENTION_CODES || most >= blocks)
+        return n->T;
+    while (most > 0 && blocks % most)
+        most--;
+    return most * n->L < n->M || !most ? n->T : most * n->L;
+}
+
 static void settle_sizes(struct vq_grad *g, const struct vq_config *c,
                          const struct vq_grad_options *o)
 {
@@ -247,7 +320,9 @@ static void settle_sizes(struct vq_grad *g, const struct vq_config *c,
     n->M = (size_t)c->mem_len;
     n->N = (size_t)c->n_vocab;
     n->L = (size_t)c->block_len;
-    n->U = (size_t)c->update_len;
+    n->T = (size_t)c->update_len;
+    n->U = span_of(n, o);
+    n->spans = n->T / n->U;
     n->P = n->U / n->L;
     n->F = ceil_div(n->M, VQ_PANEL) * VQ_PANEL;
     n->tiles = ceil_div(n->U, VQ_TILE);
@@ -257,7 +332,7 @@ static void settle_sizes(struct vq_grad *g, const struct vq_config *c,
     n->R = times(n->rows, n->U);
     n->width = 2 * n->H * (n->K + n->V);
     n->modules = vq_config_modules(c);
-    n->kept = o->recompute ? 1 : n->modules;
+    n->kept = o->recompute ? 1 : times(n->spans, n->modules);
     n->threads = (size_t)vq_pool_threads(o->pool);
     n->logit_rows = max_size(LOGITS / n->N, VQ_ROWS);
     n->logit_rows = n->logit_rows < n->R ? n->logit_rows : n->R;

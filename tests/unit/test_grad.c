@@ -324,6 +324,43 @@ static void test_keeping_and_passes(void **unused)
     }
 }
 
+/* An update in spans gives the same gradients, in another order of sums, and the same bytes whether
+ * values and projections are kept or made again, and on any number of threads. */
+static void test_spans(void **unused)
+{
+    size_t spanned = 0;
+    (void)unused;
+    for (size_t i = 0; i < N_GOLDEN; i++) {
+        struct fixture f;
+        const char *name = golden_cases[i];
+        set_up(&f, GOLDEN, name, 1, &serial);
+        size_t n = f.layout->floats, M = (size_t)f.config.mem_len, L = (size_t)f.config.block_len;
+        size_t span = (M + L - 1) / L * L, U = (size_t)f.config.update_len;
+        tear_down(&f);
+        if (span >= U || U % span)
+            continue;
+        spanned++;
+        struct vq_grad_options keep = {.rows = 1, .span = span}, again = keep, whole = {.rows = 1};
+        again.recompute = true;
+        assert_ok(vq_pool_new(&again.pool, 3, &err), &err);
+        float *one = grads_with(name, &whole, "float32", 0.25);
+        float *kept = grads_with(name, &keep, "float32", 0.25);
+        float *remade = grads_with(name, &again, "float32", 0.25);
+        assert_memory_equal(kept, remade, n * sizeof(*kept));
+        assert_memory_not_equal(kept, one, n * sizeof(*kept));
+        double max = 0.0;
+        for (size_t k = 0; k < n; k++)
+            max = fmax(max, fabs((double)one[k]));
+        for (size_t k = 0; k < n; k++)
+            close_to(name, "gradient", (double)kept[k], (double)one[k], 1e-5 * max);
+        free(one);
+        free(kept);
+        free(remade);
+        vq_pool_free(again.pool);
+    }
+    assert_true(spanned >= 2);
+}
+
 /* Products of bfloat16 have 8 bits: nearly the same direction, not the same numbers. */
 static void test_bfloat16(void **unused)
 {
@@ -557,6 +594,7 @@ int main(void)
         cmocka_unit_test(test_state),    cmocka_unit_test(test_loss_only),
         cmocka_unit_test(test_refusals), cmocka_unit_test(test_bfloat16),
         cmocka_unit_test(test_chunks),   cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_spans),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -422,6 +422,9 @@ static void check_with(const struct vq_config *c, const struct vq_grad_options *
 static void check(const struct vq_config *c)
 {
     check_with(c, &(struct vq_grad_options){.attention = VQ_ATTENTION_CODES});
+    for (int64_t span = c->block_len; span < U; span += c->block_len)
+        if (U % span == 0 && span >= c->mem_len)
+            check_with(c, &(struct vq_grad_options){.span = (size_t)span});
 }
 
 static struct vq_config config(int64_t L, int64_t M, int64_t flags, double p)
