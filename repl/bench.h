@@ -61,7 +61,7 @@ enum sh_rc sh_bench_paper(struct sh *sh, const struct sh_args *a);
          .help = "paper: seconds beyond which a quadratic run is extrapolated"},                   \
         {.name = "quick", .kind = SH_FLAG, .help = "paper: two short lengths, once, as a trial"},  \
     {                                                                                              \
-        .name = "out", .letter = 'o', .kind = SH_OUTPATH, .value = "F.png",                        \
+        .name = "out", .letter = 'o', .kind = SH_OUTPATH, .value = "F.png|F.svg",                  \
         .help = "paper: a picture of it: .png or .svg"                                             \
     }
 

@@ -23,7 +23,7 @@
     "repeats preset dtype run"
 #define HIDDEN      "tokens_per_second repeats preset dtype run"
 #define MAX_LENGTHS 16
-#define MEMORY      6000000000u /* of a workspace, so that all of it stays below 8 GB */
+#define MEMORY      8e9 /* bytes of a workspace, or half of the machine's */
 #define SAMPLE      0.25
 
 struct report {
@@ -59,6 +59,12 @@ static void show_progress(void *ud, enum vq_paper_work w, enum vq_attention mode
                 vq_attention_name(model));
 }
 
+static uint64_t memory_limit(void)
+{
+    double half = (double)sh_machine_memory() / 2.0;
+    return (uint64_t)(half < MEMORY ? half : MEMORY);
+}
+
 static enum vq_status measure(struct report *r, struct vq_err *err)
 {
     bool quick = sh_opt_flag(r->a, "quick");
@@ -70,7 +76,7 @@ static enum vq_status measure(struct report *r, struct vq_err *err)
         .repeats = quick ? 1 : (int)sh_opt_int(r->a, "repeats"),
         .limit = sh_opt_real(r->a, "patience"),
         .sample = quick ? 0.0 : SAMPLE,
-        .memory = MEMORY,
+        .memory = memory_limit(),
         .cancel = sh_cancel(r->sh),
         .ud = r->sh,
         .progress = show_progress,
@@ -169,84 +175,93 @@ static void describe(const struct report *r)
         sh_note(r->sh,
                 "some lengths would have needed more than %.0f GB: their forward passes were "
                 "done again instead",
-                MEMORY * 1e-9);
+                (double)memory_limit() * 1e-9);
 }
 
 /* ---- the picture ---- */
 
-/* A model's line, or the part of it that is extrapolated, with the point before for it to begin. */
-static void fill_curve(const struct report *r, enum vq_paper_work w, enum vq_attention model,
-                       bool guessed, struct sh_curve *c)
+#define MAX_CURVES 5 /* the ratios; of one kind of work there are at most three */
+
+/* One line of the picture; the last `guessed` of its points are extrapolated. */
+struct line {
+    struct sh_curve curve;
+    size_t guessed;
+};
+
+static bool is_guess(const struct report *r, size_t i, enum vq_paper_work w, enum vq_attention m)
 {
-    const char *rival = w == VQ_PAPER_GENERATE ? "quadratic" : vq_attention_name(model);
-    c->failed = asprintf(&c->name, "%s%s", model ? rival : "Transformer-VQ",
-                         guessed ? ", extrapolated" : "") < 0;
-    if (c->failed)
-        c->name = NULL;
-    for (size_t i = 0; i < r->n; i++) {
-        bool here = !r->paper.at[i][w][model].repeats;
-        bool next = i + 1 < r->n && !r->paper.at[i + 1][w][model].repeats;
-        if (guessed ? here || next : !here)
-            sh_curve_add(c, (double)r->lengths[i], vq_paper_rate(&r->paper, i, w, model));
-    }
+    return !r->paper.at[i][w][m].repeats;
 }
 
-#define MAX_CURVES (2 * VQ_PAPER_MODELS) /* and the five ratios */
+/* In generation the quadratic models are one. */
+static const char *rival_name(enum vq_paper_work w, enum vq_attention model)
+{
+    return w == VQ_PAPER_GENERATE ? "quadratic" : vq_attention_name(model);
+}
 
-/* The lines of one panel; generation's quadratic models are one. Returns how many. */
-static size_t curves_of(const struct report *r, enum vq_paper_work w, struct sh_curve *c)
+/* The lines of one panel. Returns how many. */
+static size_t curves_of(const struct report *r, enum vq_paper_work w, struct line *lines)
 {
     size_t n = 0;
     for (int m = 0; m < VQ_PAPER_MODELS; m++) {
-        if (w == VQ_PAPER_GENERATE && m == VQ_ATTENTION_DENSE)
+        enum vq_attention model = (enum vq_attention)m;
+        struct sh_curve *c = &lines[n].curve;
+        if (w == VQ_PAPER_GENERATE && model == VQ_ATTENTION_DENSE)
             continue;
-        fill_curve(r, w, (enum vq_attention)m, false, &c[n++]);
-        fill_curve(r, w, (enum vq_attention)m, true, &c[n]);
-        if (c[n].n > 1)
-            n++;
-        else
-            sh_curve_release(&c[n]);
+        c->name = vq_strdup(m ? rival_name(w, model) : "Transformer-VQ");
+        for (size_t i = 0; i < r->n; i++) {
+            sh_curve_add(c, (double)r->lengths[i], vq_paper_rate(&r->paper, i, w, model));
+            lines[n].guessed += is_guess(r, i, w, model);
+        }
+        n++;
     }
     return n;
 }
 
 /* How often Transformer-VQ goes into the others, for all kinds of work. */
-static size_t ratios_of(const struct report *r, struct sh_curve *c)
+static size_t ratios_of(const struct report *r, struct line *lines)
 {
     size_t n = 0;
     for (int w = 0; w < VQ_PAPER_WORKS; w++) {
         for (int m = VQ_ATTENTION_DENSE; m < VQ_PAPER_MODELS; m++) {
-            bool one = w == VQ_PAPER_GENERATE;
-            if (one && m == VQ_ATTENTION_DENSE)
+            enum vq_attention model = (enum vq_attention)m;
+            enum vq_paper_work work = (enum vq_paper_work)w;
+            struct sh_curve *c = &lines[n].curve;
+            if (work == VQ_PAPER_GENERATE && model == VQ_ATTENTION_DENSE)
                 continue;
-            c[n].failed = asprintf(&c[n].name, "%s, %s", vq_paper_work_name((enum vq_paper_work)w),
-                                   one ? "quadratic" : vq_attention_name((enum vq_attention)m)) < 0;
-            for (size_t i = 0; i < r->n; i++)
-                sh_curve_add(&c[n], (double)r->lengths[i],
-                             r->paper.at[i][w][m].seconds /
-                                 r->paper.at[i][w][VQ_ATTENTION_CODES].seconds);
+            if (asprintf(&c->name, "%s, %s", vq_paper_work_name(work), rival_name(work, model)) < 0)
+                c->name = NULL;
+            for (size_t i = 0; i < r->n; i++) {
+                sh_curve_add(c, (double)r->lengths[i],
+                             vq_paper_rate(&r->paper, i, work, VQ_ATTENTION_CODES) /
+                                 vq_paper_rate(&r->paper, i, work, model));
+                lines[n].guessed += is_guess(r, i, work, model);
+            }
             n++;
         }
     }
     return n;
 }
 
-static enum vq_status draw_curves(const struct viz_chart *chart, struct sh_curve *c, size_t n,
+static enum vq_status draw_curves(const struct viz_chart *chart, struct line *lines, size_t n,
                                   struct viz_canvas **out, struct vq_err *err)
 {
     struct viz_series s[MAX_CURVES] = {{.name = NULL}};
     enum vq_status status = VQ_OK;
     for (size_t i = 0; i < n; i++) {
-        if (c[i].failed)
+        struct sh_curve *c = &lines[i].curve;
+        if (c->failed || !c->name)
             status = vq_nomem(err, "curves", n, sizeof(*c));
-        s[i] = (struct viz_series){.name = c[i].failed ? NULL : c[i].name,
-                                   .x = viz_f64(c[i].x, c[i].n),
-                                   .y = viz_f64(c[i].y, c[i].n)};
+        s[i] = (struct viz_series){.name = c->name,
+                                   .x = viz_f64(c->x, c->n),
+                                   .y = viz_f64(c->y, c->n),
+                                   .marks = true,
+                                   .rings = lines[i].guessed};
     }
     if (!status)
         status = viz_plot_lines(out, chart, s, n, err);
     for (size_t i = 0; i < n; i++)
-        sh_curve_release(&c[i]);
+        sh_curve_release(&lines[i].curve);
     return status;
 }
 
@@ -254,11 +269,12 @@ static enum vq_status draw_curves(const struct viz_chart *chart, struct sh_curve
 static enum vq_status draw_panel(const struct report *r, int panel, struct viz_canvas **out,
                                  struct vq_err *err)
 {
-    struct sh_curve c[MAX_CURVES + 1] = {{.name = NULL}};
+    struct line lines[MAX_CURVES] = {{.guessed = 0}};
     char subtitle[160];
     const struct vq_config *v = &r->settings.v;
     bool ratios = panel == VQ_PAPER_WORKS;
-    snprintf(subtitle, sizeof(subtitle), "%lld layer%s of %s, %s, one sequence, %d threads",
+    snprintf(subtitle, sizeof(subtitle),
+             "%lld layer%s of %s, %s, one sequence, %d threads; rings are extrapolated",
              (long long)v->n_layer, v->n_layer == 1 ? "" : "s",
              r->settings.preset[0] ? r->settings.preset : "a model", v->dtype,
              vq_pool_threads(sh_pool(r->sh, err)));
@@ -270,8 +286,8 @@ static enum vq_status draw_panel(const struct report *r, int panel, struct viz_c
                                     .log_x = true,
                                     .log_y = true,
                                     .height = 420};
-    size_t n = ratios ? ratios_of(r, c) : curves_of(r, (enum vq_paper_work)panel, c);
-    return draw_curves(&chart, c, n, out, err);
+    size_t n = ratios ? ratios_of(r, lines) : curves_of(r, (enum vq_paper_work)panel, lines);
+    return draw_curves(&chart, lines, n, out, err);
 }
 
 /* All panels below each other, to --out. */
@@ -311,7 +327,7 @@ enum sh_rc sh_bench_paper(struct sh *sh, const struct sh_args *a)
     if (path && !sh_picture_path(path))
         return sh_bad_arg(sh, sh_opt_word(a, "out"),
                           "a picture's name ends in .png or .svg; found '%s'", path);
-    enum vq_status status = sh_bench_settings(&r.settings, a, "text-medium", &err);
+    enum vq_status status = sh_bench_settings(&r.settings, a, "enwik8", &err);
     if (status != VQ_OK)
         return sh_fail(sh, &err);
     /* Layers are alike: one says what all would. */

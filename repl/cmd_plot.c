@@ -352,7 +352,7 @@ static const struct sh_opt plot_opts[] = {
     {.name = "out",
      .letter = 'o',
      .kind = SH_OUTPATH,
-     .value = "F.png",
+     .value = "F.png|F.svg",
      .help = "the file: .png or .svg"},
     {.name = "width", .kind = SH_INT, .min = 64, .max = 8192, .help = "pixels (default: 960)"},
     {.name = "height", .kind = SH_INT, .min = 64, .max = 8192, .help = "pixels (default: 540)"},
@@ -424,7 +424,7 @@ static const char *const plot_examples[] = {"plot usage --out usage.png",
 const struct sh_cmd cmd_plot = {
     .name = "plot",
     .group = "export",
-    .args = "WHAT [MODULES] --out F.png",
+    .args = "WHAT [MODULES] --out F.png|F.svg",
     .summary = "draw codes, the cache, attention, what modules do, or curves of runs",
     .detail =
         "usage       how often each code is used: bars for one module, a heat map for several\n"

@@ -166,7 +166,9 @@ enum vq_status sh_curves_text(struct sh *sh, const struct sh_curve *c, size_t n,
     if (!s)
         return vq_nomem(err, "curves", n, sizeof(*s));
     for (size_t i = 0; i < n; i++)
-        s[i] = (struct viz_series){c[i].name, viz_f64(c[i].x, c[i].n), viz_f64(c[i].y, c[i].n)};
+        s[i] = (struct viz_series){.name = c[i].name,
+                                   .x = viz_f64(c[i].x, c[i].n),
+                                   .y = viz_f64(c[i].y, c[i].n)};
     sh_terminal_pictures(sh, &term);
     struct viz_textplot t = {.columns = term.columns,
                              .rows = rows          ? rows

@@ -161,6 +161,21 @@ static void draw_line(const struct viz_frame *f, const struct viz_series *s, str
     end_line(&k);
 }
 
+/* Dots on the points of a line that are known, rings on those that are not. */
+static void draw_marks(const struct viz_frame *f, const struct viz_series *s, struct viz_rgb color)
+{
+    size_t rings = s->rings < s->y.n ? s->y.n - s->rings : 0;
+    for (size_t i = 0; s->marks && i < s->y.n; i++) {
+        double x = viz_vec_at(s->x, i), y = viz_vec_at(s->y, i);
+        if (!drawable(f->chart, x, y))
+            continue;
+        viz_disc(f->c, viz_frame_x(f, x), viz_frame_y(f, y), 4.2 * f->u, color, 1);
+        if (i >= rings)
+            viz_disc(f->c, viz_frame_x(f, x), viz_frame_y(f, y), 2.6 * f->u, viz_rgb_hex(0xffffff),
+                     1);
+    }
+}
+
 enum vq_status viz_plot_lines(struct viz_canvas **out, const struct viz_chart *chart,
                               const struct viz_series *s, size_t n, struct vq_err *err)
 {
@@ -168,10 +183,15 @@ enum vq_status viz_plot_lines(struct viz_canvas **out, const struct viz_chart *c
     struct viz_key *keys;
     struct extent e;
     *out = NULL;
-    enum vq_status status = open_xy(&f, &keys, &e, chart, s, n, 0, err);
+    bool marks = false;
+    for (size_t i = 0; i < n; i++)
+        marks |= s[i].marks;
+    enum vq_status status = open_xy(&f, &keys, &e, chart, s, n, marks ? 0.02 : 0, err);
     if (status == VQ_OK) {
         for (size_t i = 0; i < n; i++)
             draw_line(&f, &s[i], keys[i].color);
+        for (size_t i = 0; i < n; i++)
+            draw_marks(&f, &s[i], keys[i].color);
         status = viz_frame_close(&f, VQ_OK, out, err);
     }
     free(keys);

@@ -36,14 +36,16 @@ struct viz_chart {
 struct viz_series {
     const char *name; /* for the legend; NULL for none */
     struct viz_vec x, y;
+    bool marks;   /* of a line: a dot on every point, */
+    size_t rings; /* but on the last so many a ring */
 };
 
 /*
  * Lines through the points of each series, in order; a value that is not finite breaks the line,
  * and a point between two breaks is a dot. Of the points that fall on one column of pixels only the
  * first, lowest, highest and last are drawn, which no eye can tell from drawing all: time is linear
- * in the number of points and no copy is made. Up to eight series have colours of their own, more
- * take theirs from the colormap in order.
+ * in the number of points and no copy is made. Marks lie over all lines. Up to eight series have
+ * colours of their own, more take theirs from the colormap in order.
  */
 enum vq_status viz_plot_lines(struct viz_canvas **out, const struct viz_chart *chart,
                               const struct viz_series *s, size_t n, struct vq_err *err);

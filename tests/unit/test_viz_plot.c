@@ -123,13 +123,37 @@ static void lines_break_where_numbers_end(void **state)
     viz_canvas_free(c);
 }
 
+static void marks_tell_what_is_known(void **state)
+{
+    (void)state;
+    struct viz_canvas *c;
+    struct viz_chart chart = {.width = 240, .height = 240};
+    const double x[] = {0, 10}, y[] = {5, 5};
+    struct viz_series s = {.x = viz_f64(x, 2), .y = viz_f64(y, 2)};
+    assert_int_equal(viz_plot_lines(&c, &chart, &s, 1, NULL), VQ_OK);
+    size_t line = c->n_ops;
+    viz_canvas_free(c);
+    s.marks = true;
+    assert_int_equal(viz_plot_lines(&c, &chart, &s, 1, NULL), VQ_OK);
+    assert_int_equal(c->n_ops, line + 2); /* a disc on each point */
+    viz_canvas_free(c);
+    s.rings = 1;
+    assert_int_equal(viz_plot_lines(&c, &chart, &s, 1, NULL), VQ_OK);
+    assert_int_equal(c->n_ops, line + 3); /* and a hole in the last */
+    viz_canvas_free(c);
+    s.rings = 9;
+    assert_int_equal(viz_plot_lines(&c, &chart, &s, 1, NULL), VQ_OK);
+    assert_int_equal(c->n_ops, line + 4);
+    viz_canvas_free(c);
+}
+
 static void points_fall_where_they_should(void **state)
 {
     (void)state;
     struct viz_canvas *c;
     struct viz_chart chart = bare;
     const double x[] = {0, 10}, y[] = {0, 10};
-    struct viz_series s = {"points", viz_f64(x, 2), viz_f64(y, 2)};
+    struct viz_series s = {.name = "points", .x = viz_f64(x, 2), .y = viz_f64(y, 2)};
     assert_int_equal(viz_plot_scatter(&c, &chart, &s, 1, NULL), VQ_OK);
     assert_true(inked(c, 3) > 0 && inked(c, 20) > 0 && inked(c, 12) == 0);
     assert_false(is(viz_pixel(c, 3, 20), 0xffffff)); /* low values at the left and below */
@@ -138,7 +162,7 @@ static void points_fall_where_they_should(void **state)
 
     /* On log axes 1, 10 and 100 are evenly spaced. */
     const double p[] = {1, 10, 100, -5, 0};
-    s = (struct viz_series){NULL, viz_f64(p, 5), viz_f64(p, 5)};
+    s = (struct viz_series){.x = viz_f64(p, 5), .y = viz_f64(p, 5)};
     chart.log_x = chart.log_y = true;
     assert_int_equal(viz_plot_scatter(&c, &chart, &s, 1, NULL), VQ_OK);
     assert_false(is(viz_pixel(c, 11, 11), 0xffffff));
@@ -237,7 +261,7 @@ static enum vq_status any(struct viz_canvas **out, int kind, size_t w, size_t h,
     struct viz_vec vec = viz_f64(v, n);
     struct viz_series s[10];
     for (size_t i = 0; i < 10; i++)
-        s[i] = (struct viz_series){names[i], vec, vec};
+        s[i] = (struct viz_series){.name = names[i], .x = vec, .y = vec};
     struct viz_matrix m = {.v = viz_f64(v, n / 3 * 3), .rows = n / 3, .cols = 3, .y0 = 1000};
     chart.log_x = kind >= 6 && kind % 2;
     chart.log_y = kind >= 6;
@@ -380,7 +404,7 @@ static void wrong_arguments_are_named(void **state)
     assert_null(c);
     assert_non_null(strstr(err.msg, "rainbow"));
     assert_non_null(strstr(err.msg, viz_colormap_nth(0)->name));
-    struct viz_series s = {NULL, viz_f64(v, 2), viz_f64(v, 3)};
+    struct viz_series s = {.x = viz_f64(v, 2), .y = viz_f64(v, 3)};
     assert_int_equal(viz_plot_lines(&c, &(struct viz_chart){0}, &s, 1, &err), VQ_EINVAL);
     chart = (struct viz_chart){.width = 20000};
     assert_int_equal(viz_plot_hist(&c, &chart, viz_f64(v, 3), 0, &err), VQ_EINVAL);
@@ -414,6 +438,7 @@ int main(void)
         cmocka_unit_test(peaks_survive_crowding),
         cmocka_unit_test(lines_break_where_numbers_end),
         cmocka_unit_test(points_fall_where_they_should),
+        cmocka_unit_test(marks_tell_what_is_known),
         cmocka_unit_test(histograms_count),
         cmocka_unit_test(heatmaps_color_their_cells),
         cmocka_unit_test(heatmaps_shrink),
