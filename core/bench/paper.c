@@ -69,18 +69,28 @@ static bool wants_more(const struct times *t, int repeats)
     return t->n < repeats && t->total < PATIENCE;
 }
 
-double vq_paper_extrapolate(double n1, double seconds1, double n2, double seconds2, double n)
+double vq_paper_extrapolate(double balance, double n1, double seconds1, double n2, double seconds2,
+                            double n)
 {
-    double b = seconds2 / (n2 * n2), a = 0.0;
+    double b = -1.0, a = -1.0;
     if (n1 > 0.0) {
         b = (seconds2 / n2 - seconds1 / n1) / (n2 - n1);
         a = seconds2 / n2 - b * n2;
     }
-    if (a < 0.0) {
-        a = 0.0;
-        b = seconds2 / (n2 * n2);
+    if (a < 0.0 || b < 0.0) {
+        b = seconds2 / (n2 * (n2 + balance));
+        a = b * balance;
     }
     return a * n + b * n * n;
+}
+
+/* Keys at which a query's products with them cost as much as what each token costs by itself. */
+static double balance_of(const struct vq_config *c, enum vq_attention model)
+{
+    double D = (double)c->d_model, K = (double)c->d_k, V = (double)c->d_v, H = (double)c->n_head;
+    double alone = 2.0 * D * H * (K + V) + D * H * V + H * K * (double)(c->mem_len + 1);
+    double keys = alone / (H * (K + V));
+    return model == VQ_ATTENTION_DENSE ? keys : 2.0 * keys;
 }
 
 /* What a quadratic model will take, in all; 0 while nothing is known. */
@@ -99,7 +109,8 @@ static double expected(const struct bench *b, size_t length, enum vq_paper_work 
     }
     if (n[1] <= 0.0)
         return 0.0;
-    return vq_paper_extrapolate(n[0], seconds[0], n[1], seconds[1], (double)b->o->lengths[length]);
+    return vq_paper_extrapolate(balance_of(&b->settings->v, model), n[0], seconds[0], n[1],
+                                seconds[1], (double)b->o->lengths[length]);
 }
 
 static void tell(const struct bench *b, enum vq_paper_work w, enum vq_attention model, size_t n)

@@ -8,7 +8,8 @@
  *
  * Repeats of the models take turns, so that what else runs on the machine meets all of them; a
  * figure is the median. What would take a quadratic model too long is extrapolated: time grows as
- * a n + b n^2, through the two longest lengths measured.
+ * a n + b n^2, through the two longest lengths measured; through one alone, or where noise leaves a
+ * or b below 0, with a / b from counts of operations.
  */
 #ifndef VQ_CORE_BENCH_PAPER_H
 #define VQ_CORE_BENCH_PAPER_H
@@ -60,8 +61,9 @@ enum vq_status vq_paper_run(struct vq_paper *out, const struct vq_settings *s,
                             const struct vq_paper_options *o, struct vq_err *err);
 void vq_paper_release(struct vq_paper *p);
 
-/* seconds(n) = a n + b n^2 through two measurements n1 < n2, or b n^2 alone where that would make a
- * negative, and with n1 = 0. */
-double vq_paper_extrapolate(double n1, double seconds1, double n2, double seconds2, double n);
+/* seconds(n) = a n + b n^2 through two measurements n1 < n2; through the second alone, with a / b =
+ * balance, where n1 is 0 or a or b would be negative. */
+double vq_paper_extrapolate(double balance, double n1, double seconds1, double n2, double seconds2,
+                            double n);
 
 #endif

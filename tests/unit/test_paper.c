@@ -30,12 +30,14 @@ static void test_extrapolate(void **unused)
 {
     (void)unused;
     /* 3 n + 2 n^2 */
-    double at = vq_paper_extrapolate(10, 230, 20, 860, 100);
+    double at = vq_paper_extrapolate(9, 10, 230, 20, 860, 100);
     assert_true(fabs(at - 20300) < 1e-6);
-    /* growing faster than n^2: all of it is taken as n^2 */
-    assert_true(fabs(vq_paper_extrapolate(10, 1, 20, 100, 40) - 400) < 1e-9);
+    /* growing faster than n^2, or falling: n (n + balance) through the second */
+    assert_true(fabs(vq_paper_extrapolate(0, 10, 1, 20, 100, 40) - 400) < 1e-9);
+    assert_true(fabs(vq_paper_extrapolate(20, 10, 1, 20, 100, 40) - 300) < 1e-9);
+    assert_true(fabs(vq_paper_extrapolate(0, 10, 100, 20, 100, 40) - 400) < 1e-9);
     /* one measurement */
-    assert_true(fabs(vq_paper_extrapolate(0, 0, 20, 100, 40) - 400) < 1e-9);
+    assert_true(fabs(vq_paper_extrapolate(20, 0, 0, 20, 100, 40) - 300) < 1e-9);
 }
 
 static int told;
@@ -83,8 +85,11 @@ static void test_run(void **unused)
             assert_int_equal(p.at[i][VQ_PAPER_GENERATE][m].repeats, 2);
         }
     }
+    /* from one length alone: of a token D (3 V + 2 K) + K (M + 1) by itself, K + V with each key */
     double first = p.at[0][VQ_PAPER_FORWARD][VQ_ATTENTION_DENSE].seconds;
-    assert_true(fabs(p.at[2][VQ_PAPER_FORWARD][VQ_ATTENTION_DENSE].seconds / first - 16) < 1e-6);
+    double balance = (96 * (3 * 192 + 2 * 32) + 32 * 65) / (32.0 + 192),
+           grows = p.at[2][0][1].seconds;
+    assert_true(fabs(grows / first - (1024 + balance) / (64 + balance)) < 1e-6);
     assert_true(p.recomputed);
     vq_paper_release(&p);
 }
