@@ -140,7 +140,7 @@ static const struct sh_opt load_opts[] = {
     {.name = "weights",
      .kind = SH_CHOICE,
      .choices = "f32 bf16 int8",
-     .help = "format of the prepared weights (default: set weights; int8 for a file of int8)"},
+     .help = "format of weights (default: that of an int8 file, else set weights)"},
     {.name = "set", .kind = SH_PAIR, .many = true, .help = "one configuration value"},
     SH_OPT_END};
 static const char *const load_examples[] = {"load samples/models/text-small.safetensors",
