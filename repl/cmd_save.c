@@ -212,7 +212,7 @@ static const struct sh_opt save_opts[] = {
      .kind = SH_CHOICE,
      .def = "keep",
      .choices = "keep f32 bf16 f16 int8",
-     .help = "dtype of the parameters (codebooks stay as they are); int8: of the large matrices"},
+     .help = "dtype of parameters but codebooks; int8: of the large matrices alone"},
     {.name = "params-only", .kind = SH_FLAG, .help = "leave the optimiser state out"},
     SH_OPT_END};
 static const char *const save_examples[] = {"save model.safetensors --params-only --weights bf16",
