@@ -28,6 +28,28 @@ static inline vf v_high(const void *p)
 /* The byte goes to the top of its word and zero below it, in one instruction. */
 #include "core/kernels/gemm_body.h"
 
+#define ROW_SUMS 8
+#define v_half(p)                                                                                  \
+    _mm256_castsi256_ps(_mm256_slli_epi32(                                                         \
+        _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p))), 16))
+
+static inline __attribute__((always_inline)) vf v_byte(const void *p, size_t i)
+{
+    const int top = (int)i << 24 | 0x808080;
+    __m256i v = _mm256_loadu_si256(p);
+    if (i == 0)
+        v = _mm256_slli_epi32(v, 24);
+    else if (i == 3)
+        v = _mm256_and_si256(v, _mm256_set1_epi32((int)0xff000000u));
+    else
+        v = _mm256_shuffle_epi8(v, _mm256_setr_epi32(top, top + (4 << 24), top + (8 << 24),
+                                                     top + (12 << 24), top, top + (4 << 24),
+                                                     top + (8 << 24), top + (12 << 24)));
+    return _mm256_cvtepi32_ps(v);
+}
+
+#include "core/kernels/rows_body.h"
+
 typedef __m256i vi, vp;
 
 #define INT8_ROWS        ROWS
@@ -53,6 +75,7 @@ const struct vq_gemm vq_gemm_avx2 = {
     .supported = supported,
     .tile = {tile_f32, tile_bf16, tile_int8},
     .quantise = quantise,
+    .rows = {rows_f32, rows_bf16, rows_int8},
     .row = row,
 };
 #else

@@ -27,6 +27,28 @@ static inline vf v_high(const void *p)
 
 #include "core/kernels/gemm_body.h"
 
+#define ROW_SUMS 16
+#define v_half(p)                                                                                  \
+    _mm512_castsi512_ps(_mm512_slli_epi32(                                                         \
+        _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(p))), 16))
+
+/* The byte goes to the top of its word and zero below it, in one instruction. */
+static inline __attribute__((always_inline)) vf v_byte(const void *p, size_t i)
+{
+    const int top = (int)i << 24 | 0x808080;
+    __m512i v = _mm512_loadu_si512(p);
+    if (i == 0)
+        v = _mm512_slli_epi32(v, 24);
+    else if (i == 3)
+        v = _mm512_and_si512(v, _mm512_set1_epi32((int)0xff000000u));
+    else
+        v = _mm512_shuffle_epi8(
+            v, _mm512_set4_epi32(top + (12 << 24), top + (8 << 24), top + (4 << 24), top));
+    return _mm512_cvtepi32_ps(v);
+}
+
+#include "core/kernels/rows_body.h"
+
 #define INT8_TILE static void int8_plain
 #include "core/kernels/gemm_int8_avx512_body.h"
 #include "core/kernels/gemm_int8_body.h"
@@ -50,6 +72,7 @@ const struct vq_gemm vq_gemm_avx512 = {
     .supported = supported,
     .tile = {tile_f32, tile_bf16, tile_int8},
     .quantise = quantise,
+    .rows = {rows_f32, rows_bf16, rows_int8},
     .row = row,
 };
 #else

@@ -86,6 +86,15 @@ struct vq_tile {
 
 void vq_tile_int8_vnni(const struct vq_tile *t); /* the int8 tile of avx512 where there is VNNI */
 
+/* y[width] += weight[n] rows[n, width]. */
+struct vq_row_sum {
+    size_t n;
+    const float *weight;
+    const void *rows;
+    size_t width;
+    float *y;
+};
+
 struct vq_gemm {
     const char *name;
     size_t tile_rows, int8_rows; /* heights of the tallest tiles */
@@ -94,6 +103,7 @@ struct vq_gemm {
     void (*tile[VQ_WEIGHT_INT8 + 1])(const struct vq_tile *t); /* by format */
     /* x[n] in 16 bits, a group, and zeros up to an even number of them; returns the scale. */
     float (*quantise)(int16_t *q, const float *x, size_t n);
+    void (*rows[VQ_WEIGHT_INT8 + 1])(const struct vq_row_sum *s); /* by format */
     /* c[N] += a[K] b[K,N] */
     void (*row)(size_t N, size_t K, const float *a, const float *b, size_t ldb, float *c);
     /* If not NULL it does whole products in place of all of the above: c (+)= a b. Those of few

@@ -62,6 +62,22 @@ static inline vf v_all(float x)
 
 #include "core/kernels/gemm_body.h"
 
+static inline vf v_half(const unsigned char *p)
+{
+    uint16_t h[4];
+    memcpy(h, p, sizeof(h));
+    return (vf)((vu){h[0], h[1], h[2], h[3]} << 16);
+}
+
+static inline vf v_byte(const void *p, size_t i)
+{
+    vu top = (v_bits(p) << (24 - 8 * (uint32_t)i)) & 0xff000000u;
+    return __builtin_convertvector((vi)top, vf);
+}
+
+#define ROW_SUMS 16
+#include "core/kernels/rows_body.h"
+
 /* The first and the second number of each of four pairs. */
 typedef struct {
     vi a, b;
@@ -100,5 +116,6 @@ const struct vq_gemm vq_gemm_portable = {
     .supported = supported,
     .tile = {tile_f32, tile_bf16, tile_int8},
     .quantise = quantise,
+    .rows = {rows_f32, rows_bf16, rows_int8},
     .row = row,
 };

@@ -11,9 +11,8 @@
 #include "core/kernels/matmul.h"
 #include "core/kernels/vec.h"
 
-#define BUFFER_BYTES ((size_t)256 << 20)
 #define TASKS        64
-#define TASK_FLOATS  (BUFFER_BYTES / sizeof(float) / TASKS)
+#define TASK_FLOATS  (VQ_MACHINE_BUFFER / sizeof(float) / TASKS)
 #define PASSES       4
 #define SIDE         1024 /* of the matrices that are multiplied */
 
@@ -41,18 +40,18 @@ enum vq_status vq_machine_read_bandwidth(double *bytes_per_second, struct vq_poo
                                          struct vq_err *err)
 {
     struct vq_arena *arena = vq_arena_new(0);
-    float *buffer = arena ? vq_arena_alloc(arena, BUFFER_BYTES, 1) : NULL;
+    float *buffer = arena ? vq_arena_alloc(arena, VQ_MACHINE_BUFFER, 1) : NULL;
     struct reading r = {.buffer = buffer, .vec = vq_vec_default()};
     *bytes_per_second = 0.0;
     if (!buffer) {
         vq_arena_free(arena);
-        return vq_nomem(err, "bandwidth buffer", BUFFER_BYTES, 1);
+        return vq_nomem(err, "bandwidth buffer", VQ_MACHINE_BUFFER, 1);
     }
-    memset(buffer, 0, BUFFER_BYTES); /* pages that nobody wrote are all one page */
+    memset(buffer, 0, VQ_MACHINE_BUFFER); /* pages that nobody wrote are all one page */
     for (int pass = 0; pass < PASSES; pass++) {
         double start = now();
         vq_pool_run(pool, TASKS, read_task, &r);
-        double rate = (double)BUFFER_BYTES / (now() - start);
+        double rate = (double)VQ_MACHINE_BUFFER / (now() - start);
         if (rate > *bytes_per_second)
             *bytes_per_second = rate;
     }

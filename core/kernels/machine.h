@@ -9,8 +9,10 @@
 #include "core/base/pool.h"
 #include "core/kernels/gemm.h"
 
+#define VQ_MACHINE_BUFFER ((size_t)256 << 20)
+
 /* Bytes per second that the pool's threads read together from memory, the best of a few passes over
- * a buffer too large for caches (256 MB, freed again), on large pages as weights have them; takes
+ * a buffer too large for caches (VQ_MACHINE_BUFFER, freed again), on large pages as weights have them; takes
  * some 0.1 s. VQ_ENOMEM. */
 enum vq_status vq_machine_read_bandwidth(double *bytes_per_second, struct vq_pool *pool,
                                          struct vq_err *err);
