@@ -20,9 +20,9 @@ struct sh_benching {
 /* A row: what was measured, in tokens and operations per second, beside its limit. Fields that are
  * 0 or NULL are left empty. Results of the run are recorded under the path. */
 struct sh_bench_row {
-    const char *path, *preset, *dtype, *backend, *features;
+    const char *path, *preset, *dtype, *state, *backend, *features;
     uint64_t tokens;
-    double seconds, rate, bytes, flops, limit_rate, limit_flops, fraction;
+    double seconds, rate, bytes, flops, limit_rate, limit_flops, fraction, skipped;
 };
 void sh_bench_add(struct sh *sh, const struct sh_bench_row *row);
 

@@ -52,10 +52,11 @@ static enum vq_status prepare(const struct inference *x, struct vq_engine **out,
                               struct vq_err *err)
 {
     struct sh *sh = x->b->sh;
-    const struct vq_engine_options o = {.weights = format,
-                                        .gemm = gemm ? gemm : vq_gemm_find(sh->set.gemm),
-                                        .pool = sh_pool(sh, err),
-                                        .cancel = sh_cancel(sh)};
+    struct vq_engine_options o;
+    sh_engine_options(&o, vq_weight_format_name(format), sh->set.state, sh->set.skip);
+    o.gemm = gemm ? gemm : vq_gemm_find(sh->set.gemm);
+    o.pool = sh_pool(sh, err);
+    o.cancel = sh_cancel(sh);
     sh_progress(sh, "preparing %s weights", vq_weight_format_name(format));
     enum vq_status status = vq_engine_new(out, x->model, &o, err);
     sh_progress_clear(sh);
@@ -66,19 +67,21 @@ static void add(const struct inference *x, const char *path, const struct vq_spe
                 const struct vq_engine *e, double limit_flops)
 {
     double rate = (double)s->tokens / s->seconds, limit = vq_speed_limit(s, limit_flops);
-    sh_bench_add(x->b->sh,
-                 &(struct sh_bench_row){.path = path,
-                                        .tokens = s->tokens,
-                                        .seconds = s->seconds,
-                                        .rate = rate,
-                                        .bytes = s->bytes / s->seconds,
-                                        .flops = s->flops / s->seconds,
-                                        .limit_rate = limit,
-                                        .limit_flops = limit_flops,
-                                        .fraction = rate / limit,
-                                        .preset = x->preset,
-                                        .dtype = vq_weight_format_name(vq_engine_weights(e)),
-                                        .backend = vq_gemm_name(vq_engine_gemm(e))});
+    sh_bench_add(x->b->sh, &(struct sh_bench_row){
+                               .path = path,
+                               .tokens = s->tokens,
+                               .seconds = s->seconds,
+                               .rate = rate,
+                               .bytes = s->bytes / s->seconds,
+                               .flops = s->flops / s->seconds,
+                               .limit_rate = limit,
+                               .limit_flops = limit_flops,
+                               .fraction = rate / limit,
+                               .preset = x->preset,
+                               .dtype = vq_weight_format_name(vq_engine_weights(e)),
+                               .state = vq_weight_format_name(vq_engine_state(e)),
+                               .skipped = s->rows ? (double)s->skipped / (double)s->rows : 0,
+                               .backend = vq_gemm_name(vq_engine_gemm(e))});
 }
 
 /* As many sequences as were asked for, or as leave the machine most of its memory. */
@@ -144,7 +147,8 @@ static enum vq_status one_format(const struct inference *x, enum vq_weight_forma
     double flops = gemm ? l->bf16 : format == VQ_WEIGHT_INT8 && l->int8 > l->f32 ? l->int8 : l->f32;
     enum vq_status status = prepare(x, &e, format, gemm, err);
     if (status == VQ_OK)
-        status = vq_speed_session(&s, e, sh_cancel(x->b->sh), err);
+        status = vq_speed_session(&s, e, (size_t)sh_opt_int(x->b->a, "position"),
+                                  sh_cancel(x->b->sh), err);
     if (status == VQ_OK && reads)
         status = prefill(x, e, s, flops, err);
     if (status == VQ_OK && writes)

@@ -13,6 +13,15 @@
 #include "repl/out.h"
 #include "repl/tokens.h"
 
+float *sh_cache_room(const struct sh_cache_look *l, struct vq_err *err)
+{
+    size_t n = vq_session_cache_floats(l->session);
+    float *room = vq_alloc_f32(n);
+    if (!room)
+        vq_nomem(err, "values of a module", n, sizeof(*room));
+    return room;
+}
+
 void sh_cache_place(struct sh *sh, struct sh_mod at)
 {
     char name[32];
@@ -124,7 +133,7 @@ static void put_tokens(const struct sh_cache_look *l, const struct vq_token_coun
 
 static enum vq_status member_rows(const struct living *x, struct sh_mod at,
                                   struct vq_life_code *life, struct vq_cache_code *codes,
-                                  struct vq_err *err)
+                                  float *room, struct vq_err *err)
 {
     const struct sh_cache_look *l = x->l;
     size_t S = (size_t)l->c->n_code, mh = (size_t)(at.module * (int)l->c->n_head + at.head);
@@ -132,7 +141,7 @@ static enum vq_status member_rows(const struct living *x, struct sh_mod at,
     const int32_t *z = vq_attend_codes(x->attend, at.module, at.head, &n);
     struct vq_cache_view v;
     enum vq_status status = VQ_OK;
-    vq_session_cache(l->session, at.module, l->row, &v);
+    vq_session_cache(l->session, at.module, l->row, room, &v);
     vq_cache_codes(codes, &v, l->c, at.head);
     vq_life_codes(life, S, z, n, l->c->mem_len);
     for (size_t s = 0; status == VQ_OK && s < S; s++) {
@@ -164,15 +173,18 @@ static enum vq_status list_lives(const struct living *x, struct vq_err *err)
     size_t S = (size_t)x->l->c->n_code;
     struct vq_life_code *life = vq_alloc(S, sizeof(*life));
     struct vq_cache_code *codes = vq_alloc(S, sizeof(*codes));
-    enum vq_status status = life && codes ? VQ_OK : vq_nomem(err, "codes", S, sizeof(*codes));
+    float *room = sh_cache_room(x->l, err);
+    enum vq_status status =
+        life && codes && room ? VQ_OK : vq_nomem(err, "codes", S, sizeof(*codes));
     sh_list(x->l->sh, "module head code count mean_value_norm oldest newest oldest_age newest_age "
                       "drawn tokens");
     for (size_t i = 0; status == VQ_OK && i < x->l->heads->n; i++)
         status = vq_cancelled(sh_cancel(x->l->sh))
                      ? vq_fail(err, VQ_ECANCELLED, "interrupted")
-                     : member_rows(x, x->l->heads->v[i], life, codes, err);
+                     : member_rows(x, x->l->heads->v[i], life, codes, room, err);
     free(life);
     free(codes);
+    free(room);
     return status;
 }
 
@@ -272,14 +284,19 @@ static enum vq_status compare_states(const struct sh_cache_look *l, const struct
 {
     size_t S = (size_t)l->c->n_code, n = l->heads->n;
     struct vq_cache_change *list = vq_alloc(S, sizeof(*list));
-    if (!list)
+    float *room = sh_cache_room(l, err), *other = sh_cache_room(l, err);
+    if (!list || !room || !other) {
+        free(list);
+        free(room);
+        free(other);
         return vq_nomem(err, "codes", S, sizeof(*list));
+    }
     for (size_t i = 0; i < n; i++) {
         struct vq_cache_view a, b;
         struct vq_cache_diff d;
         struct sh_mod at = l->heads->v[i];
-        vq_session_cache(before, at.module, l->row, &a);
-        vq_session_cache(l->session, at.module, l->row, &b);
+        vq_session_cache(before, at.module, l->row, room, &a);
+        vq_session_cache(l->session, at.module, l->row, other, &b);
         vq_cache_compare(&d, list, &a, &b, l->c, at.head);
         for (size_t s = 0; out && s < S; s++) {
             out[i * S + s] = list[s].before;
@@ -293,6 +310,8 @@ static enum vq_status compare_states(const struct sh_cache_look *l, const struct
             diff_row(l, at, &d);
     }
     free(list);
+    free(room);
+    free(other);
     return VQ_OK;
 }
 

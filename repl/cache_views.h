@@ -22,6 +22,9 @@ struct sh_cache_look {
     int row; /* the sequence of the batch */
 };
 
+/* Room for the values of a module, which the caller frees; NULL after an error. */
+float *sh_cache_room(const struct sh_cache_look *l, struct vq_err *err);
+
 /* Begins a row with its module and head. */
 void sh_cache_place(struct sh *sh, struct sh_mod at);
 

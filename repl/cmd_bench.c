@@ -17,8 +17,8 @@
 
 #define COLUMNS                                                                                    \
     "path tokens tokens_per_second gbytes_per_second gflops limit_tokens_per_second fraction "     \
-    "preset dtype seconds limit_gflops backend features run"
-#define HIDDEN "preset dtype seconds limit_gflops features run"
+    "preset dtype state skipped seconds limit_gflops backend features run"
+#define HIDDEN "preset dtype state skipped seconds limit_gflops features run"
 
 static void record(struct sh *sh, const char *path, const char *what, double value)
 {
@@ -48,6 +48,8 @@ void sh_bench_add(struct sh *sh, const struct sh_bench_row *r)
     put(sh, "fraction", r->fraction);
     sh_str(sh, "preset", r->preset && *r->preset ? r->preset : NULL);
     sh_str(sh, "dtype", r->dtype);
+    sh_str(sh, "state", r->state);
+    put(sh, "skipped", r->skipped);
     put(sh, "seconds", r->seconds);
     put(sh, "limit_gflops", r->limit_flops * 1e-9);
     sh_str(sh, "backend", r->backend);
@@ -221,6 +223,12 @@ static const struct sh_opt bench_opts[] = {SH_CONFIG_OPTS,
                                             .min = 1,
                                             .max = 4096,
                                             .help = "generate: sequences, besides one alone"},
+                                           {.name = "position",
+                                            .kind = SH_INT,
+                                            .min = 0,
+                                            .max = 1 << 30,
+                                            .help = "generate: tokens read before (default: 0, for "
+                                                    "window and codes)"},
                                            SH_BENCH_PAPER_OPTS,
                                            SH_OPT_END};
 static const char *const bench_examples[] = {
@@ -241,8 +249,10 @@ const struct sh_cmd cmd_bench = {
         "machine: the limits: bytes per second from memory, products in float32, bfloat16 and "
         "int8 on all threads; what of the processor is used; which kernels OpenBLAS picked.\n\n"
         "generate: token by token, one sequence and --batch of them, with weights in f32, bf16 and "
-        "int8, window and aggregate in use. Where weights and state fit into the cache, memory is "
-        "no limit.\n\n"
+        "int8, window and aggregate in use, values kept as `set state` and skipped as `set skip` "
+        "says (help load). Bytes are those that a token needs: all weights but other tokens' "
+        "embeddings, the values of non-zero weight, codes and counts; skipped is the share of "
+        "values that were not read. Where all that fits into the cache, memory is no limit.\n\n"
         "prefill: reading in blocks, in f32 and, where the processor has instructions for it, with "
         "products in bfloat16 (set gemm bf16).\n\n"
         "train: whole updates, optimiser included, on random tokens, in one pass of some 2048 "

@@ -26,7 +26,7 @@ static enum vq_status summary_rows(const struct sh_cache_look *l, struct sh_mod 
     (void)err;
     struct vq_cache_view v;
     struct vq_cache_summary s;
-    vq_session_cache(l->session, at.module, l->row, &v);
+    vq_session_cache(l->session, at.module, l->row, NULL, &v);
     vq_cache_summarise(&s, &v, l->c, at.head);
     sh_cache_place(l->sh, at);
     sh_int(l->sh, "window", s.window);
@@ -43,9 +43,13 @@ static enum vq_status code_rows(const struct sh_cache_look *l, struct sh_mod at,
     struct vq_cache_view v;
     size_t S = (size_t)l->c->n_code;
     struct vq_cache_code *codes = vq_alloc(S, sizeof(*codes));
-    if (!codes)
+    float *room = sh_cache_room(l, err);
+    if (!codes || !room) {
+        free(codes);
+        free(room);
         return vq_nomem(err, "codes", S, sizeof(*codes));
-    vq_session_cache(l->session, at.module, l->row, &v);
+    }
+    vq_session_cache(l->session, at.module, l->row, room, &v);
     vq_cache_codes(codes, &v, l->c, at.head);
     for (size_t s = 0; s < S; s++) {
         if (codes[s].count == 0)
@@ -56,6 +60,7 @@ static enum vq_status code_rows(const struct sh_cache_look *l, struct sh_mod at,
         sh_f64(l->sh, "mean_value_norm", codes[s].mean_norm);
     }
     free(codes);
+    free(room);
     return VQ_OK;
 }
 
@@ -63,10 +68,15 @@ static enum vq_status window_rows(const struct sh_cache_look *l, struct sh_mod a
                                   struct vq_err *err)
 {
     struct vq_cache_view v;
-    vq_session_cache(l->session, at.module, l->row, &v);
+    float *room = sh_cache_room(l, err);
+    if (!room)
+        return err->code;
+    vq_session_cache(l->session, at.module, l->row, room, &v);
     struct vq_cache_slot *slots = vq_alloc((size_t)v.window, sizeof(*slots));
-    if (!slots)
+    if (!slots) {
+        free(room);
         return vq_nomem(err, "window", (size_t)v.window, sizeof(*slots));
+    }
     size_t n = vq_cache_window(slots, &v, l->c, at.head, NULL);
     for (size_t i = 0; i < n; i++) {
         sh_cache_place(l->sh, at);
@@ -76,6 +86,7 @@ static enum vq_status window_rows(const struct sh_cache_look *l, struct sh_mod a
         sh_f64(l->sh, "value_norm", slots[i].value_norm);
     }
     free(slots);
+    free(room);
     return VQ_OK;
 }
 
@@ -104,7 +115,7 @@ static enum sh_rc write_counts(const struct sh_cache_look *l)
         return sh_failf(l->sh, "out of memory");
     for (size_t i = 0; i < shape[0]; i++) {
         struct vq_cache_view v;
-        vq_session_cache(l->session, l->heads->v[i].module, l->row, &v);
+        vq_session_cache(l->session, l->heads->v[i].module, l->row, NULL, &v);
         memcpy(count + i * S, v.count + (size_t)l->heads->v[i].head * S, S * sizeof(*count));
     }
     enum sh_rc rc = sh_array_write(l->sh, sh_opt_text(l->a, "out"), VQ_NPY_I64, 2, shape, count);
@@ -132,7 +143,7 @@ static enum sh_rc show_text(const struct sh_cache_look *l)
     struct vq_cache_view v;
     char *text = NULL;
     size_t size = 0, known = 0;
-    vq_session_cache(l->session, 0, l->row, &v);
+    vq_session_cache(l->session, 0, l->row, NULL, &v);
     int32_t *ids = vq_alloc((size_t)v.window, sizeof(*ids));
     if (!ids)
         return sh_failf(l->sh, "out of memory");

@@ -78,6 +78,10 @@ static enum sh_rc describe(struct sh *sh, struct sh_model *m, const char *hex,
     sh_uint(sh, "params", vq_model_params(m->model));
     sh_uint(sh, "bytes", vq_ckpt_size(c));
     sh_str(sh, "weights", vq_weight_format_name(m->weights));
+    if (memory) {
+        sh_str(sh, "state", vq_weight_format_name(m->state));
+        sh_str(sh, "skip", vq_skip_name(m->skip));
+    }
     sh_str(sh, "sha256", hex);
     sh_str(sh, "vocab", vq_vocab_spec(vq_model_vocab(m->model)));
     sh_str(sh, "preset", s->preset[0] ? s->preset : NULL);
@@ -103,11 +107,10 @@ static enum sh_rc describe(struct sh *sh, struct sh_model *m, const char *hex,
 static enum sh_rc run_load(struct sh *sh, const struct sh_args *a)
 {
     struct vq_err err = {0};
-    enum vq_weight_format weights;
+    struct vq_engine_options how;
     bool chosen = sh_opt_given(a, "weights");
-    const char *format = chosen ? sh_opt_text(a, "weights") : sh->set.weights;
-    if (!vq_weight_format_parse(format, &weights))
-        return sh_bad_arg(sh, sh_opt_word(a, "weights"), "weights: no format %s", format);
+    const char *weights = chosen ? sh_opt_text(a, "weights") : sh->set.weights;
+    const char *state = sh_opt_given(a, "state") ? sh_opt_text(a, "state") : sh->set.state;
     struct vq_model_options o = {.preset = sh_opt_text(a, "preset"),
                                  .config_path = sh_opt_text(a, "config")};
     const char **set = sh_opt_all(a, "set", &o.n_set);
@@ -119,8 +122,12 @@ static enum sh_rc run_load(struct sh *sh, const struct sh_args *a)
     if (status != VQ_OK)
         return sh_fail(sh, &err);
     if (!chosen && vq_model_is_int8(model))
-        weights = VQ_WEIGHT_INT8;
-    if (sh_model_add(sh, model, sh_arg(a, 0), sh_opt_text(a, "as"), weights, &m, &err) != VQ_OK) {
+        weights = vq_weight_format_name(VQ_WEIGHT_INT8);
+    if (!sh_engine_options(&how, weights, state, sh->set.skip))
+        status = vq_fail(&err, VQ_EINVAL, "no format %s, or %s", weights, state);
+    if (status == VQ_OK)
+        status = sh_model_add(sh, model, sh_arg(a, 0), sh_opt_text(a, "as"), &how, &m, &err);
+    if (status != VQ_OK) {
         vq_model_free(model);
         return sh_fail(sh, &err);
     }
@@ -141,6 +148,10 @@ static const struct sh_opt load_opts[] = {
      .kind = SH_CHOICE,
      .choices = "f32 bf16 int8",
      .help = "format of weights (default: that of an int8 file, else set weights)"},
+    {.name = "state",
+     .kind = SH_CHOICE,
+     .choices = "auto f32 bf16 int8",
+     .help = "format of the attention state (default: set state)"},
     {.name = "set", .kind = SH_PAIR, .many = true, .help = "one configuration value"},
     SH_OPT_END};
 static const char *const load_examples[] = {"load samples/models/text-small.safetensors",
@@ -152,12 +163,21 @@ const struct sh_cmd cmd_load = {
     .group = "models",
     .args = "PATH",
     .summary = "open a checkpoint and make it the current model",
-    .detail = "PATH is a Flax msgpack file, a folder checkpoint_<step>, a folder of such (the "
-              "highest step is taken), or a safetensors file. The file is mapped: weights are read "
-              "when they are first used.\n\n"
-              "The configuration is settled in this order, later ones winning: tensor shapes, "
-              "--preset (or the preset whose shapes match), config.json beside the checkpoint or "
-              "the file's own metadata, --set. `info` shows where each value came from.",
+    .detail =
+        "PATH is a Flax msgpack file, a folder checkpoint_<step>, a folder of such (the "
+        "highest step is taken), or a safetensors file. The file is mapped: weights are read "
+        "when they are first used.\n\n"
+        "The configuration is settled in this order, later ones winning: tensor shapes, "
+        "--preset (or the preset whose shapes match), config.json beside the checkpoint or "
+        "the file's own metadata, --set. `info` shows where each value came from.\n\n"
+        "--state says how the values that attention keeps (the window's, the means of the "
+        "aggregate) are rounded; sums are in float32, counts whole, means are added to "
+        "exactly. auto takes the format of the weights. `set skip` says which of them a "
+        "token leaves unread: zero those whose softmax weight is exactly 0, which leaves "
+        "results as they are; light also the lightest of a query, which all together weigh "
+        "less than one rounding of a value (2^-24, 2^-8 and 1/254 for f32, bf16 and int8), so "
+        "that no result of attention moves by more than that times the largest value; none reads "
+        "all. auto is zero for f32 and light for the others.",
     .examples = load_examples,
     .min_args = 1,
     .max_args = 1,
@@ -261,8 +281,8 @@ static enum sh_rc run_info(struct sh *sh, const struct sh_args *a)
     struct vq_pool *pool = sh_pool(sh, &err);
     if (!pool || sh_model_hash(sh, m, true, &hex, &err) != VQ_OK)
         return sh_fail(sh, &err);
-    const struct vq_memory memory = vq_memory_estimate(vq_model_config(m->model), m->weights,
-                                                       (int)sh_opt_int(a, "sequences"), pool);
+    const struct vq_memory memory = vq_memory_estimate(
+        vq_model_config(m->model), m->weights, m->state, (int)sh_opt_int(a, "sequences"), pool);
     return describe(sh, m, hex, &memory);
 }
 

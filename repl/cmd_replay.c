@@ -120,21 +120,30 @@ static void take_name(struct replaying *r)
     r->model->name = name;
 }
 
+/* Runs from before there were other formats say nothing of them. */
+static void formats_of(struct replaying *r, struct vq_engine_options *out)
+{
+    struct wanted weights, state, skip;
+    const char *skipped = setting_of(r, "skip", &skip);
+    const char *kept = setting_of(r, "state", &state);
+    sh_engine_options(out, setting_of(r, "weights", &weights), *kept ? kept : "f32",
+                      *skipped ? skipped : "zero");
+}
+
 /* Loads the run's model afresh, so that no state of this session is in it. */
 static enum sh_rc load_model(struct replaying *r)
 {
     struct vq_err err = {0};
     struct vq_model *model = NULL;
-    struct wanted w;
     char *path = NULL, name[64];
-    enum vq_weight_format weights = VQ_WEIGHT_F32;
+    struct vq_engine_options how;
     if (!*r->run->model_path)
         return SH_OK;
     if (!*r->run->model_sha256)
         return sh_failf(r->sh, "the hash of its model was not recorded, so nothing tells whether "
                                "the model is still the same");
     enum vq_status status = sh_find_model(r->sh, r->run, &path, &err);
-    vq_weight_format_parse(setting_of(r, "weights", &w), &weights);
+    formats_of(r, &how);
     if (status == VQ_OK)
         status = vq_model_open(&model, path, NULL, &err);
     if (status == VQ_OK && *r->run->config && !has_config(model, r->run->config)) {
@@ -143,7 +152,7 @@ static enum sh_rc load_model(struct replaying *r)
     }
     snprintf(name, sizeof(name), "replay-%s", r->run->id);
     if (status == VQ_OK)
-        status = sh_model_add(r->sh, model, path, name, weights, &r->model, &err);
+        status = sh_model_add(r->sh, model, path, name, &how, &r->model, &err);
     if (status != VQ_OK)
         vq_model_free(model);
     else

@@ -138,13 +138,15 @@ static enum vq_status draw(struct sh_sampling *s, struct vq_err *err)
                                           .ud = s,
                                           .token = take_token};
     enum vq_status status = begin(s, &session, err);
+    const struct vq_state_reads before =
+        session ? vq_session_reads(session) : (struct vq_state_reads){0};
     s->start = sh_now();
     if (status == VQ_OK)
         status = vq_generate(session, &o, err);
     double seconds = sh_now() - s->start;
     sh_progress_clear(s->sh);
     if (session && s->steps > 0)
-        sh_speed_limit_note(s->sh, s->m, session, s->steps, seconds);
+        sh_speed_limit_note(s->sh, s->m, session, &before, s->steps, seconds);
     vq_session_free(session);
     return status;
 }

@@ -107,9 +107,22 @@ const char *sh_model_name_for(const struct sh *sh, const char *path, char *buf, 
     return buf;
 }
 
+bool sh_engine_options(struct vq_engine_options *out, const char *weights, const char *state,
+                       const char *skip)
+{
+    *out = (struct vq_engine_options){0};
+    if (!vq_weight_format_parse(weights, &out->weights))
+        return false;
+    out->state = out->weights;
+    if (strcmp(state, "auto") != 0 && !vq_weight_format_parse(state, &out->state))
+        return false;
+    out->skip = out->state == VQ_WEIGHT_F32 ? VQ_SKIP_ZERO : VQ_SKIP_LIGHT;
+    return strcmp(skip, "auto") == 0 || vq_skip_parse(skip, &out->skip);
+}
+
 enum vq_status sh_model_add(struct sh *sh, struct vq_model *model, const char *path,
-                            const char *name, enum vq_weight_format weights, struct sh_model **out,
-                            struct vq_err *err)
+                            const char *name, const struct vq_engine_options *how,
+                            struct sh_model **out, struct vq_err *err)
 {
     char buf[256];
     *out = NULL;
@@ -135,7 +148,9 @@ enum vq_status sh_model_add(struct sh *sh, struct vq_model *model, const char *p
         return vq_nomem(err, "a model", 1, sizeof(*m));
     }
     m->model = model;
-    m->weights = weights;
+    m->weights = how->weights;
+    m->state = how->state;
+    m->skip = how->skip;
     struct sh_model **end = &sh->models->first;
     while (*end)
         end = &(*end)->next;
@@ -297,6 +312,8 @@ const struct vq_engine *sh_model_engine(struct sh *sh, struct sh_model *m, struc
         return m->engine;
     struct vq_engine_options options = {
         .weights = m->weights,
+        .state = m->state,
+        .skip = m->skip,
         .gemm = vq_gemm_find(sh->set.gemm),
         .pool = sh_pool(sh, err),
         .cancel = sh_cancel(sh),

@@ -29,7 +29,8 @@ struct sh_model {
     char *name;
     char *path; /* as given to load */
     struct vq_model *model;
-    enum vq_weight_format weights;
+    enum vq_weight_format weights, state;
+    enum vq_skip skip;
     struct sh_model *next;
     /* reached through the calls below */
     struct vq_engine *engine;
@@ -45,11 +46,17 @@ struct sh_model *sh_model_find(const struct sh *sh, const char *name); /* exact;
 size_t sh_model_count(const struct sh *sh);
 bool sh_model_prepared(const struct sh *sh); /* some model has an engine */
 
-/* Takes over an open model under `name` (NULL: made from the path) and makes it current. A name
- * that is taken is VQ_EINVAL and leaves `model` the caller's. */
+/* Takes over an open model under `name` (NULL: made from the path) and makes it current. Of `how`
+ * its formats and what is skipped count. A name that is taken is VQ_EINVAL and leaves `model` the
+ * caller's. */
 enum vq_status sh_model_add(struct sh *sh, struct vq_model *model, const char *path,
-                            const char *name, enum vq_weight_format weights, struct sh_model **out,
-                            struct vq_err *err);
+                            const char *name, const struct vq_engine_options *how,
+                            struct sh_model **out, struct vq_err *err);
+/* The formats of weights and state and what is skipped, by the names that settings and runs have
+ * for them. "auto": a state as the weights; light rows of it are skipped unless it is exact. False
+ * at a name that is none. */
+bool sh_engine_options(struct vq_engine_options *out, const char *weights, const char *state,
+                       const char *skip);
 void sh_model_use(struct sh *sh, struct sh_model *m);
 /* Frees m and all that hangs on it; when it was current, the one loaded last becomes current. */
 void sh_model_unload(struct sh *sh, struct sh_model *m);

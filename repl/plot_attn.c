@@ -34,7 +34,7 @@ enum vq_status sh_draw_cache(struct sh_plotting *p, struct viz_canvas **out, str
         return vq_nomem(err, "counts", p->heads.n * S, sizeof(*v));
     for (size_t i = 0; i < p->heads.n; i++) {
         struct vq_cache_view view;
-        vq_session_cache(s, p->heads.v[i].module, (int)sh_opt_int(p->a, "row"), &view);
+        vq_session_cache(s, p->heads.v[i].module, (int)sh_opt_int(p->a, "row"), NULL, &view);
         for (size_t j = 0; j < S; j++)
             v[i * S + j] = (float)view.count[(size_t)p->heads.v[i].head * S + j];
     }

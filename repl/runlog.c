@@ -153,8 +153,11 @@ static char *settings_of(struct sh *sh, const struct sh_model *m, const char *js
         vq_text_puts(&t, json);
     else if (sh->args)
         sh_args_to_json(sh->args, &t);
-    if (m)
+    if (m) {
         add_member(&t, "weights", vq_weight_format_name(m->weights));
+        add_member(&t, "state", vq_weight_format_name(m->state));
+        add_member(&t, "skip", vq_skip_name(m->skip));
+    }
     add_member(&t, "gemm", vq_gemm_name(gemm ? gemm : vq_gemm_default()));
     if (t.failed)
         vq_text_release(&t);

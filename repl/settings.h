@@ -19,6 +19,8 @@ struct sh_settings {
     char pager[8];         /* on off */
     char preview[8];       /* auto half kitty sixel none: how pictures are shown in the terminal */
     char weights[8];       /* f32 bf16 int8: how `load` prepares weights */
+    char state[8];         /* auto f32 bf16 int8: the format of values in the attention state */
+    char skip[8];          /* auto zero light none: rows of values that are not read */
     char gemm[16];         /* matrix product back-end, or "auto" */
     char seed[24];         /* "random", or a number */
     char model_path[1024]; /* folders where replay looks for models, separated by ':' */

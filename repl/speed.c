@@ -1,5 +1,7 @@
 #include "repl/speed.h"
 
+#include <math.h>
+
 #include "core/kernels/machine.h"
 
 void sh_speed_note(struct sh *sh, struct sh_model *m, const struct vq_session *s, size_t tokens,
@@ -13,7 +15,7 @@ void sh_speed_note(struct sh *sh, struct sh_model *m, const struct vq_session *s
 }
 
 void sh_speed_limit_note(struct sh *sh, struct sh_model *m, const struct vq_session *s,
-                         size_t steps, double seconds)
+                         const struct vq_state_reads *before, size_t steps, double seconds)
 {
     struct vq_err err = {0};
     double bandwidth;
@@ -21,12 +23,15 @@ void sh_speed_limit_note(struct sh *sh, struct sh_model *m, const struct vq_sess
         return;
     if (vq_machine_read_bandwidth(&bandwidth, sh_pool(sh, &err), &err) != VQ_OK)
         return;
-    double bytes =
-        (double)vq_engine_bytes_per_token(m->engine) + (double)vq_session_bytes_per_token(s);
+    const struct vq_state_reads reads = vq_session_reads(s);
+    double bytes = (double)vq_engine_bytes_per_token(m->engine) +
+                   (double)(reads.bytes - before->bytes) / (double)steps;
+    double rows = (double)(reads.rows - before->rows);
+    double skipped = (double)(reads.skipped - before->skipped);
     double rate = bytes * (double)steps / seconds;
     sh_timing_note(sh,
                    "%.1f tokens/s; %.2f MB read per step makes %.1f GB/s, %.0f %% of the %.1f GB/s "
-                   "that memory gives now",
+                   "that memory gives now; %.1f %% of the state's values were skipped",
                    (double)steps * vq_session_batch(s) / seconds, bytes * 1e-6, rate * 1e-9,
-                   100.0 * rate / bandwidth, bandwidth * 1e-9);
+                   100.0 * rate / bandwidth, bandwidth * 1e-9, 100.0 * skipped / fmax(rows, 1.0));
 }

@@ -11,10 +11,11 @@
 void sh_speed_note(struct sh *sh, struct sh_model *m, const struct vq_session *s, size_t tokens,
                    double seconds);
 
-/* The same for generation, where each token of a batch reads all weights and the whole state once:
- * the bytes that one step touches, the rate that makes, and the machine's measured read bandwidth
- * (measured on first use, some 0.1 s). Does nothing unless timing is on. */
+/* The same for generation, where each step of a batch reads all weights and what it needs of the
+ * state: the bytes that one step touches, the rows of values that it skips, the rate that makes,
+ * and the machine's measured read bandwidth (some 0.1 s). `before` is what had been read before the
+ * steps. Does nothing unless timing is on. */
 void sh_speed_limit_note(struct sh *sh, struct sh_model *m, const struct vq_session *s,
-                         size_t steps, double seconds);
+                         const struct vq_state_reads *before, size_t steps, double seconds);
 
 #endif

@@ -22,9 +22,10 @@ enum vq_status vq_limits_measure(struct vq_limits *out, struct vq_pool *pool, st
 struct vq_speed {
     uint64_t tokens;
     double seconds;
-    double bytes; /* that had to come from memory; 0: so few that memory is no limit */
-    double flops; /* of products */
-    double read;  /* the memory's rate around the measurement */
+    double bytes;           /* that had to come from memory; 0: so few that memory is no limit */
+    uint64_t rows, skipped; /* of values: see struct vq_state_reads */
+    double flops;           /* of products */
+    double read;            /* the memory's rate around the measurement */
 };
 
 /* Tokens per second that a limit of `flops` operations a second and the memory's rate allow: the
@@ -37,8 +38,9 @@ struct vq_speed_options {
     const struct vq_cancel *cancel;
 };
 
-/* A session of one sequence with its window full and its aggregate in use. */
-enum vq_status vq_speed_session(struct vq_session **out, const struct vq_engine *e,
+/* A session of one sequence that has read `depth` random tokens; 0: so many that the window is full
+ * and the aggregate has one for each code. */
+enum vq_status vq_speed_session(struct vq_session **out, const struct vq_engine *e, size_t depth,
                                 const struct vq_cancel *cancel, struct vq_err *err);
 /* Reading: feeds the session, of one sequence, some random tokens in blocks of its own choice. */
 enum vq_status vq_speed_read(struct vq_speed *out, struct vq_session *s,

@@ -43,12 +43,14 @@ static enum vq_status poll(const struct sheet *x, struct vq_err *err)
                : VQ_OK;
 }
 
-/* Calls fn for each module and sequence of the session, in the order of [n_layer, 2, B, ...]. */
+/* Calls fn for each module and sequence of the session, in the order of [n_layer, 2, B, ...]; views
+ * have values and means if there is room for them. */
 typedef enum vq_status (*view_fn)(struct sheet *x, int module, int b,
                                   const struct vq_cache_view *view, float *work,
                                   struct vq_err *err);
 
-static enum vq_status each_view(struct sheet *x, view_fn fn, float *work, struct vq_err *err)
+static enum vq_status each_view(struct sheet *x, view_fn fn, float *work, float *room,
+                                struct vq_err *err)
 {
     const struct vq_session *s = x->source->session;
     int modules = (int)vq_config_modules(x->c), batch = vq_session_batch(s);
@@ -58,7 +60,7 @@ static enum vq_status each_view(struct sheet *x, view_fn fn, float *work, struct
             enum vq_status rc = poll(x, err);
             if (rc)
                 return rc;
-            vq_session_cache(s, module, b, &view);
+            vq_session_cache(s, module, b, room, &view);
             rc = fn(x, module, b, &view, work, err);
             if (rc)
                 return rc;
@@ -66,7 +68,8 @@ static enum vq_status each_view(struct sheet *x, view_fn fn, float *work, struct
     return VQ_OK;
 }
 
-/* Opens [n_layer, 2, B, H, a] or, with b > 0, [n_layer, 2, B, H, a, b]; then as each_view. */
+/* Opens [n_layer, 2, B, H, a] or, for values, with b > 0, [n_layer, 2, B, H, a, b]; then as
+ * each_view. */
 static enum vq_status write_views(struct sheet *x, enum vq_npy_type type, int64_t a, int64_t b,
                                   view_fn fn, float *work, struct vq_err *err)
 {
@@ -74,7 +77,14 @@ static enum vq_status write_views(struct sheet *x, enum vq_npy_type type, int64_
     size_t shape[6] = {(size_t)c->n_layer, 2,         (size_t)vq_session_batch(x->source->session),
                        (size_t)c->n_head,  (size_t)a, (size_t)b};
     enum vq_status rc = sheet_open(x, type, b > 0 ? 6 : 5, shape, err);
-    return rc ? rc : each_view(x, fn, work, err);
+    size_t n = b > 0 ? vq_session_cache_floats(x->source->session) : 0;
+    float *room = n ? vq_alloc_f32(n) : NULL;
+    if (!rc && n && !room)
+        rc = vq_nomem(err, "values of a module", n, sizeof(*room));
+    if (!rc)
+        rc = each_view(x, fn, work, room, err);
+    free(room);
+    return rc;
 }
 
 /* ---- codebook ---- */
@@ -127,7 +137,7 @@ static enum vq_status put_counts(struct sheet *x, int module, int b,
 static enum vq_status write_lower(struct sheet *x, struct vq_err *err)
 {
     float large = 0.0f;
-    enum vq_status rc = each_view(x, find_large, &large, err);
+    enum vq_status rc = each_view(x, find_large, &large, NULL, err);
     if (rc)
         return rc;
     return write_views(x, large > 0.0f ? VQ_NPY_F64 : VQ_NPY_F32, x->c->n_code, 0, put_counts, NULL,

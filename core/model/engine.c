@@ -289,6 +289,8 @@ enum vq_status vq_engine_new(struct vq_engine **out, const struct vq_model *mode
         return vq_nomem(err, "engine", 1, sizeof(*e));
     vq_engine_set_sizes(e, vq_model_config(model));
     e->weights = options->weights;
+    e->state = options->state;
+    e->skip = options->skip;
     e->gemm = options->gemm ? options->gemm : vq_gemm_default();
     e->vec = vq_vec_default();
     e->pool = options->pool;
@@ -352,6 +354,35 @@ const struct vq_config *vq_engine_config(const struct vq_engine *e)
 enum vq_weight_format vq_engine_weights(const struct vq_engine *e)
 {
     return e->weights;
+}
+
+enum vq_weight_format vq_engine_state(const struct vq_engine *e)
+{
+    return e->state;
+}
+
+enum vq_skip vq_engine_skip(const struct vq_engine *e)
+{
+    return e->skip;
+}
+
+static const char *const skip_names[] = {
+    [VQ_SKIP_ZERO] = "zero", [VQ_SKIP_LIGHT] = "light", [VQ_SKIP_NONE] = "none"};
+
+const char *vq_skip_name(enum vq_skip s)
+{
+    return skip_names[s];
+}
+
+bool vq_skip_parse(const char *name, enum vq_skip *out)
+{
+    for (size_t i = 0; i < sizeof(skip_names) / sizeof(skip_names[0]); i++) {
+        if (strcmp(name, skip_names[i]) == 0) {
+            *out = (enum vq_skip)i;
+            return true;
+        }
+    }
+    return false;
 }
 
 const struct vq_gemm *vq_engine_gemm(const struct vq_engine *e)

@@ -10,31 +10,32 @@
 
 /* One attention module. H heads, K = d_k, V = d_v, S = n_code, M = mem_len. */
 struct vq_module {
-    float *ln_g, *ln_b;     /* [D] input_ln */
-    struct vq_weight *in;   /* [D, H K + H K + H V + H V]: q | k | v | g */
-    struct vq_weight *out;  /* [H V, D] res_proj */
-    float *u, *v;           /* [H, K] content and position biases, times K^(-1/4) */
+    float *ln_g, *ln_b;      /* [D] input_ln */
+    struct vq_weight *in;    /* [D, H K + H K + H V + H V]: q | k | v | g */
+    struct vq_weight *out;   /* [H V, D] res_proj */
+    float *u, *v;            /* [H, K] content and position biases, times K^(-1/4) */
     struct vq_weight **code; /* [H] codebook transposed, [K, S], always f32: argmin decides on it */
-    float *code_norm2;      /* [H, S] |C_s|^2 */
-    struct vq_weight **rel; /* [H] R transposed, [K, M + 1]; column m is distance M - m, so that a
-                               row of scores runs in the order of the keys */
+    float *code_norm2;       /* [H, S] |C_s|^2 */
+    struct vq_weight **rel;  /* [H] R transposed, [K, M + 1]; column m is distance M - m, so that a
+                                row of scores runs in the order of the keys */
 };
 
 struct vq_engine {
     struct vq_config config;
     size_t D, K, V, H, S, M, N, modules;
-    enum vq_weight_format weights;
+    enum vq_weight_format weights, state;
+    enum vq_skip skip;
     const struct vq_gemm *gemm;
     const struct vq_vec *vec;
     struct vq_pool *pool;
-    struct vq_arena *arena;   /* the packed matrices */
-    float *embs;              /* [N, D] */
-    double *frequencies;      /* of the absolute position embedding; NULL without pe_abs */
-    float pe_scale;           /* its learned scale */
+    struct vq_arena *arena;     /* the packed matrices */
+    float *embs;                /* [N, D] */
+    double *frequencies;        /* of the absolute position embedding; NULL without pe_abs */
+    float pe_scale;             /* its learned scale */
     float *out_ln_g, *out_ln_b; /* [D]; NULL without e_preln */
-    struct vq_weight *logits; /* [D, N] */
-    float *logits_bias;       /* [N] */
-    struct vq_module *module; /* [modules] */
+    struct vq_weight *logits;   /* [D, N] */
+    float *logits_bias;         /* [N] */
+    struct vq_module *module;   /* [modules] */
     uint64_t bytes;
 };
 

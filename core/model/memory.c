@@ -24,9 +24,9 @@ static uint64_t weights_bytes(const struct vq_engine *e)
 }
 
 struct vq_memory vq_memory_estimate(const struct vq_config *c, enum vq_weight_format weights,
-                                    int batch, struct vq_pool *pool)
+                                    enum vq_weight_format state, int batch, struct vq_pool *pool)
 {
-    struct vq_engine e = {.weights = weights, .pool = pool};
+    struct vq_engine e = {.weights = weights, .state = state, .pool = pool};
     vq_engine_set_sizes(&e, c);
     struct vq_memory m = {.weights = weights_bytes(&e),
                           .state = vq_session_size(&e, 1),

@@ -21,10 +21,10 @@ struct vq_memory {
     uint64_t constant; /* VQ_MEMORY_CONSTANT */
 };
 
-/* For a model of this configuration, weights in this format and `batch` sequences that are written
- * together (with the one whose state they fork from, if there are several). */
+/* For a model of this configuration, weights and state in these formats and `batch` sequences that
+ * are written together (with the one whose state they fork from, if there are several). */
 struct vq_memory vq_memory_estimate(const struct vq_config *c, enum vq_weight_format weights,
-                                    int batch, struct vq_pool *pool);
+                                    enum vq_weight_format state, int batch, struct vq_pool *pool);
 uint64_t vq_memory_peak(const struct vq_memory *m); /* the sum */
 
 #endif

@@ -16,6 +16,7 @@
  * of one module takes well under 100 ms on large models. */
 #define BLOCK_ROWS   1024
 #define BLOCK_TOKENS 256
+#define ARENA_STEP   ((size_t)32 << 20)
 
 static size_t heads(const struct vq_session *s)
 {
@@ -55,19 +56,19 @@ static enum vq_status alloc_module(struct vq_session *s, size_t i, struct vq_err
     struct vq_last_query *q = &s->last[i];
     size_t bh = heads(s), near = e->M + 1;
     m->code = zeroed(bh, s->cap, sizeof(*m->code));
-    m->value = floats(bh, s->cap, e->V);
     m->count = zeroed(bh, e->S, sizeof(*m->count));
     m->log_count = floats(bh, e->S, 1);
-    m->mean = floats(bh, e->S, e->V);
     q->score = floats(bh, near + e->S, 1);
     q->weight = floats(bh, near + e->S, 1);
     q->code = zeroed(bh, near, sizeof(*q->code));
     q->count = zeroed(bh, e->S, sizeof(*q->count));
     q->query = floats(bh, e->K, 1);
-    if (!m->code || !m->value || !m->count || !m->log_count || !m->mean || !q->score ||
-        !q->weight || !q->code || !q->count || !q->query)
-        return vq_nomem(err, "attention state", bh * (s->cap + e->S), e->V * sizeof(float));
-    return VQ_OK;
+    if (!m->code || !m->count || !m->log_count || !q->score || !q->weight || !q->code ||
+        !q->count || !q->query)
+        return vq_nomem(err, "attention state", bh * (s->cap + e->S), sizeof(float));
+    enum vq_status status =
+        vq_values_new(&m->value, s->arena, e->state, false, bh, s->cap, e->V, err);
+    return status ? status : vq_values_new(&m->mean, s->arena, e->state, true, bh, e->S, e->V, err);
 }
 
 enum vq_status vq_session_new(struct vq_session **out, const struct vq_engine *e, int batch,
@@ -85,8 +86,9 @@ enum vq_status vq_session_new(struct vq_session **out, const struct vq_engine *e
     s->module = vq_calloc(e->modules, sizeof(*s->module));
     s->last = vq_calloc(e->modules, sizeof(*s->last));
     s->last_logits = floats(s->B, e->N, 1);
+    s->arena = vq_arena_new(ARENA_STEP);
     enum vq_status status = VQ_OK;
-    if (!s->module || !s->last || !s->last_logits)
+    if (!s->module || !s->last || !s->last_logits || !s->arena)
         status = vq_nomem(err, "session", s->B * e->N, sizeof(float));
     for (size_t i = 0; status == VQ_OK && i < e->modules; i++)
         status = alloc_module(s, i, err);
@@ -111,6 +113,9 @@ static void free_scratch(struct vq_scratch *s)
     free(s->tokens);
     free(s->weights);
     free(s->tile);
+    free(s->step);
+    free(s->runs);
+    free(s->rows_read);
     *s = (struct vq_scratch){0};
 }
 
@@ -122,10 +127,8 @@ void vq_session_free(struct vq_session *s)
         struct vq_module_state *m = &s->module[i];
         struct vq_last_query *q = &s->last[i];
         free(m->code);
-        free(m->value);
         free(m->count);
         free(m->log_count);
-        free(m->mean);
         free(q->score);
         free(q->weight);
         free(q->code);
@@ -136,9 +139,12 @@ void vq_session_free(struct vq_session *s)
     free(s->last);
     free(s->last_logits);
     free_scratch(&s->s);
+    vq_arena_free(s->arena);
     free(s);
 }
 
+/* The window's rows are written before they are read, and a code's mean before its count is; but
+ * blocks multiply the means of empty codes by 0, so nothing infinite may linger there. */
 void vq_session_reset(struct vq_session *s)
 {
     const struct vq_engine *e = s->e;
@@ -146,9 +152,10 @@ void vq_session_reset(struct vq_session *s)
     for (size_t i = 0; i < e->modules; i++) {
         struct vq_module_state *m = &s->module[i];
         memset(m->count, 0, bhs * sizeof(*m->count));
-        memset(m->mean, 0, bhs * e->V * sizeof(*m->mean));
+        if (s->position > 0)
+            vq_values_clear(&m->mean);
         for (size_t j = 0; j < bhs; j++)
-            m->log_count[j] = -INFINITY;
+            m->log_count[j] = vq_log_count(0);
         s->last[i].position = -1;
     }
     s->position = 0;
@@ -160,7 +167,7 @@ void vq_session_reset(struct vq_session *s)
 static void copy_sequence(struct vq_session *d, size_t b, const struct vq_session *s, size_t from_b)
 {
     const struct vq_engine *e = s->e;
-    size_t S = e->S, V = e->V, row = e->M + 1 + S;
+    size_t S = e->S, row = e->M + 1 + S;
     for (size_t i = 0; i < e->modules; i++) {
         const struct vq_module_state *sm = &s->module[i];
         struct vq_module_state *dm = &d->module[i];
@@ -170,11 +177,10 @@ static void copy_sequence(struct vq_session *d, size_t b, const struct vq_sessio
             size_t x = b * e->H + h, y = from_b * e->H + h;
             memcpy(dm->code + x * d->cap, sm->code + y * s->cap + s->start,
                    s->len * sizeof(*dm->code));
-            memcpy(dm->value + x * d->cap * V, sm->value + (y * s->cap + s->start) * V,
-                   s->len * V * sizeof(float));
+            vq_values_copy(&dm->value, x, 0, &sm->value, y, s->start, s->len);
+            vq_values_copy(&dm->mean, x, 0, &sm->mean, y, 0, S);
             memcpy(dm->count + x * S, sm->count + y * S, S * sizeof(*dm->count));
             memcpy(dm->log_count + x * S, sm->log_count + y * S, S * sizeof(float));
-            memcpy(dm->mean + x * S * V, sm->mean + y * S * V, S * V * sizeof(float));
             memcpy(dq->score + x * row, sq->score + y * row, row * sizeof(float));
             memcpy(dq->weight + x * row, sq->weight + y * row, row * sizeof(float));
             memcpy(dq->code + x * (e->M + 1), sq->code + y * (e->M + 1),
@@ -254,15 +260,19 @@ static uint64_t scratch_bytes(const struct vq_engine *e, size_t B, size_t n, siz
                            rows * e->H * weights_stride(e, n) + rows * (e->H + 1);
     uint64_t tile =
         n ? (uint64_t)vq_pool_threads(e->pool) * VQ_TILE * (2 * e->K + e->S + e->M + 1) : 0;
-    return (floats_held + tile) * sizeof(float);
+    uint64_t step = n ? vq_attention_step_floats(e, B) : 0;
+    uint64_t runs = n ? (e->M + 1 + e->S) * sizeof(struct vq_run) + sizeof(struct vq_rows_read) : 0;
+    return (floats_held + tile + step) * sizeof(float) + B * e->H * runs;
 }
 
 static uint64_t state_bytes(const struct vq_engine *e, size_t B, size_t cap)
 {
     uint64_t S = e->S, near = e->M + 1;
-    uint64_t state = cap * (4 + 4 * e->V) + S * (8 + 4 + 4 * e->V);
+    uint64_t state = cap * 4 + S * (8 + 4);
+    uint64_t values =
+        vq_values_bytes(e->state, false, cap, e->V) + vq_values_bytes(e->state, true, S, e->V);
     uint64_t last = (near + S) * 8 + near * 4 + S * 8 + e->K * 4;
-    return B * e->H * e->modules * (state + last) + B * e->N * 4;
+    return B * e->H * e->modules * (state + values + last) + B * e->N * 4;
 }
 
 uint64_t vq_session_bytes(const struct vq_session *s)
@@ -276,13 +286,9 @@ uint64_t vq_session_size(const struct vq_engine *e, int batch)
     return state_bytes(e, B, window_rows(e, B)) + scratch_bytes(e, B, n, B * n);
 }
 
-uint64_t vq_session_bytes_per_token(const struct vq_session *s)
+struct vq_state_reads vq_session_reads(const struct vq_session *s)
 {
-    const struct vq_engine *e = s->e;
-    bool aggregated = e->config.agg_cache && s->position > (int64_t)s->len;
-    uint64_t window = s->len * (4 + 4 * e->V);
-    uint64_t aggregate = aggregated ? e->S * (4 + 4 * e->V) : 0;
-    return heads(s) * e->modules * (window + aggregate);
+    return s->reads;
 }
 
 /* Room for blocks of n tokens; buffers grow and are reused. */
@@ -309,8 +315,11 @@ static enum vq_status reserve_scratch(struct vq_session *s, size_t n, struct vq_
     c->tokens = zeroed(s->B, n, sizeof(*c->tokens));
     c->weights = floats(heads(s), n, stride);
     c->tile = floats(threads, VQ_TILE, 2 * e->K + e->S + e->M + 1);
+    c->step = floats(vq_attention_step_floats(e, s->B), 1, 1);
+    c->runs = zeroed(heads(s), e->M + 1 + e->S, sizeof(*c->runs));
+    c->rows_read = zeroed(heads(s), 1, sizeof(*c->rows_read));
     if (!c->x || !c->h || !c->branch || !c->proj || !c->y || !c->codes || !c->tokens ||
-        !c->weights || !c->tile) {
+        !c->weights || !c->tile || !c->step || !c->runs || !c->rows_read) {
         free_scratch(c);
         return vq_nomem(err, "block buffers", s->B * n * stride, e->H * sizeof(float));
     }
@@ -336,17 +345,20 @@ static enum vq_status reserve_logits(struct vq_session *s, size_t rows, struct v
 /* Moves every window to row 0 of its buffer. */
 static void slide_windows(struct vq_session *s)
 {
-    size_t V = s->e->V;
     for (size_t i = 0; i < s->e->modules; i++) {
         struct vq_module_state *m = &s->module[i];
         for (size_t x = 0; x < heads(s); x++) {
             int32_t *code = m->code + x * s->cap;
-            float *value = m->value + x * s->cap * V;
             memmove(code, code + s->start, s->len * sizeof(*code));
-            memmove(value, value + s->start * V, s->len * V * sizeof(*value));
         }
+        vq_values_move(&m->value, 0, s->start, s->len);
     }
     s->start = 0;
+}
+
+float vq_log_count(int64_t count)
+{
+    return count > 0 ? (float)log((double)count) : -INFINITY;
 }
 
 /* Folds one value into the running mean of its code:
@@ -358,9 +370,9 @@ static void fold_row(const struct vq_session *s, struct vq_module_state *m, size
     size_t z = bh * e->S + (size_t)m->code[bh * s->cap + row];
     int64_t count = m->count[z]++;
     float share = (float)(1.0 / (double)(count + 1));
-    m->log_count[z] = (float)log((double)(count + 1));
-    e->vec->mix(m->mean + z * e->V, (float)((double)count / (double)(count + 1)), share,
-                m->value + (bh * s->cap + row) * e->V, e->V);
+    m->log_count[z] = vq_log_count(count + 1);
+    vq_values_mix(&m->mean, e->vec, bh, (size_t)m->code[bh * s->cap + row],
+                  (float)((double)count / (double)(count + 1)), share, &m->value, row);
 }
 
 struct fold {
@@ -479,7 +491,10 @@ static enum vq_status feed_block(struct vq_session *s, size_t n, bool want_logit
     for (size_t i = 0; i < s->e->modules; i++) {
         if (vq_cancelled(o->cancel))
             return vq_fail(err, VQ_ECANCELLED, "stopped at position %lld", (long long)s->position);
-        vq_attention_forward(s, i, n);
+        if (n == 1)
+            vq_attention_step(s, i);
+        else
+            vq_attention_forward(s, i, n);
         if (!see || !see->module)
             continue;
         const struct vq_module_view v = view_module(s, i, n);
@@ -534,22 +549,35 @@ const float *vq_session_logits(const struct vq_session *s)
     return s->has_logits ? s->last_logits : NULL;
 }
 
-void vq_session_cache(const struct vq_session *s, int module, int b, struct vq_cache_view *out)
+size_t vq_session_cache_floats(const struct vq_session *s)
+{
+    return s->e->H * (s->e->M + s->e->S) * s->e->V;
+}
+
+void vq_session_cache(const struct vq_session *s, int module, int b, float *room,
+                      struct vq_cache_view *out)
 {
     const struct vq_engine *e = s->e;
     const struct vq_module_state *m = &s->module[module];
-    size_t bh = (size_t)b * e->H;
+    size_t bh = (size_t)b * e->H, S = e->S, V = e->V;
+    float *mean = room ? room + e->H * e->M * V : NULL;
     *out = (struct vq_cache_view){
         .position = s->position,
         .window = (int)s->len,
         .first = s->position - (int64_t)s->len,
         .code = m->code + bh * s->cap + s->start,
         .code_stride = s->cap,
-        .value = m->value + (bh * s->cap + s->start) * e->V,
-        .value_stride = s->cap * e->V,
-        .count = m->count + bh * e->S,
-        .mean = m->mean + bh * e->S * e->V,
+        .value = room,
+        .value_stride = e->M * V,
+        .count = m->count + bh * S,
+        .mean = mean,
     };
+    for (size_t h = 0; room && h < e->H; h++) {
+        for (size_t t = 0; t < s->len; t++)
+            vq_values_get(&m->value, bh + h, s->start + t, room + (h * e->M + t) * V);
+        for (size_t c = 0; c < S; c++)
+            vq_values_get(&m->mean, bh + h, c, mean + (h * S + c) * V);
+    }
 }
 
 enum vq_status vq_session_attention(const struct vq_session *s, int module, int head, int b,

@@ -37,15 +37,22 @@ uint64_t vq_session_bytes(const struct vq_session *s);   /* memory held, scratch
 /* What vq_session_bytes() will be of B sequences on e once they were fed in whole blocks and all
  * their logits were asked for: the most that it gets to. */
 uint64_t vq_session_size(const struct vq_engine *e, int batch);
-/* Bytes of state that one more token of all B sequences reads. */
-uint64_t vq_session_bytes_per_token(const struct vq_session *s);
+
+/* What tokens fed one at a time took of the state, all B sequences, since the session was made. */
+struct vq_state_reads {
+    uint64_t bytes; /* needed: rows of values that have a weight (all with VQ_SKIP_NONE), the codes
+                       of the window, the counts of the aggregate */
+    uint64_t rows;  /* of values, in window and aggregate, */
+    uint64_t skipped; /* of which so many were not read */
+};
+struct vq_state_reads vq_session_reads(const struct vq_session *s);
 
 /* Where a block stands, as observers see it. */
 struct vq_block {
-    int batch;              /* B */
-    int n;                  /* tokens per sequence in this block */
-    int64_t position;       /* absolute position of the block's first token */
-    const int32_t *tokens;  /* [B, n] */
+    int batch;             /* B */
+    int n;                 /* tokens per sequence in this block */
+    int64_t position;      /* absolute position of the block's first token */
+    const int32_t *tokens; /* [B, n] */
 };
 
 /* What a module did in a block. Arrays are borrowed during the call. */
@@ -55,9 +62,9 @@ struct vq_module_view {
     const float *keys;    /* normalised, scaled keys before quantisation: [H, K] of row r at
                              keys + r * key_stride */
     size_t key_stride;
-    const float *branch;  /* [B * n, D] what the module adds to the residual stream */
-    const float *stream;  /* [B * n, D] the residual stream after adding it */
-    const float *gates;   /* gates after their SiLU: [H, V] of row r at gates + r * key_stride */
+    const float *branch; /* [B * n, D] what the module adds to the residual stream */
+    const float *stream; /* [B * n, D] the residual stream after adding it */
+    const float *gates;  /* gates after their SiLU: [H, V] of row r at gates + r * key_stride */
 
     /* The softmax of query t of sequence b, head h at weights + ((b * H + h) * n + t) *
      * weight_stride: n_keys keys one by one, at positions first_key and up (0 where the query does
@@ -112,12 +119,17 @@ struct vq_cache_view {
     int64_t first;       /* absolute position of the window's oldest */
     const int32_t *code; /* [H][stride] codes of the window, oldest first */
     size_t code_stride;
-    const float *value;  /* [H][value_stride] values: row t at value + h * value_stride + t * V */
+    const float *value; /* [H][value_stride] values: row t at value + h * value_stride + t * V */
     size_t value_stride;
     const int64_t *count; /* [H, S] lower */
     const float *mean;    /* [H, S, V] upper_div_lower */
 };
-void vq_session_cache(const struct vq_session *s, int module, int b, struct vq_cache_view *out);
+/* value and mean are copies as floats, in `room` of vq_session_cache_floats(s) floats, whatever
+ * format the session keeps them in (means as they are kept, not as queries see them rounded); NULL
+ * when room is. */
+void vq_session_cache(const struct vq_session *s, int module, int b, float *room,
+                      struct vq_cache_view *out);
+size_t vq_session_cache_floats(const struct vq_session *s);
 
 /*
  * The softmax of the last query fed, of one module, head and sequence: over `window` keys at
@@ -127,7 +139,7 @@ void vq_session_cache(const struct vq_session *s, int module, int b, struct vq_c
  * was fed since the session was made or its state loaded.
  */
 struct vq_attention_view {
-    int64_t query;          /* absolute position of the query */
+    int64_t query; /* absolute position of the query */
     int window;
     int64_t first;
     const float *score;     /* [window + S] */
@@ -146,16 +158,19 @@ struct vq_state_tokens {
     size_t n;
 };
 
-/* Saves the state as safetensors (of constant size but for the tokens), with `sha256` of the model's file (may be "") in
- * its metadata. Tensors, with the authors' names for the state: xl_z int32 [n_layer, 2, B, H, M]
- * (unfilled slots hold S, filled ones are the last), xl_v f32 [.., M, V], agg_lower int64 [.., S],
- * agg_upper_div_lower f32 [.., S, V], pos_offset int64 [], logits f32 [B, N] (absent when there are
- * none), and with `tokens` (or NULL) tokens int32 [B, n]. */
+/* Saves the state as safetensors (of constant size but for the tokens), with `sha256` of the
+ * model's file (may be "") in its metadata. Tensors, with the authors' names for the state: xl_z
+ * int32 [n_layer, 2, B, H, M] (unfilled slots hold S, filled ones are the last), xl_v [.., M, V] as
+ * the session keeps values: f32, bf16, or int8 with xl_v_scale f32 [.., M, strips] (V cut into
+ * strips of equal width, a multiple of 64 of at most 256), agg_lower int64 [.., S],
+ * agg_upper_div_lower f32
+ * [.., S, V], pos_offset int64 [], logits f32 [B, N] (absent when there are none), and with
+ * `tokens` (or NULL) tokens int32 [B, n]. */
 enum vq_status vq_session_save(const struct vq_session *s, const char *path, const char *sha256,
                                const struct vq_state_tokens *tokens, uint64_t *bytes,
                                struct vq_err *err);
 /* A new session of the batch that the file holds, on an engine of the same shapes and, when both
- * are known, of the same model file. */
+ * are known, of the same model file. Values in another format than the engine's are converted. */
 enum vq_status vq_session_load(struct vq_session **out, const struct vq_engine *e, const char *path,
                                const char *sha256, struct vq_err *err);
 /* The tokens that the state file of s holds, ids [B, n]: the caller frees *ids, NULL with *n 0 when

@@ -1,6 +1,6 @@
 /*
- * What session.c (state, blocks), attention.c (one module over one block) and state_file.c share.
- * Nobody else includes this.
+ * What session.c (state, blocks), attention.c (one module over one block), attention_step.c (over
+ * one token of each sequence) and state_file.c share. Nobody else includes this.
  *
  * Values and codes of the window live in buffers of `cap` rows for each sequence and head, oldest
  * first from row `start`. A block appends its rows behind the window; committing folds the rows
@@ -12,15 +12,19 @@
 
 #include "core/model/engine_private.h"
 #include "core/model/session.h"
+#include "core/model/values.h"
 
 /* The state of one module, B sequences; bh = b * H + h. */
 struct vq_module_state {
-    int32_t *code;   /* [B H, cap] */
-    float *value;    /* [B H, cap, V] */
-    int64_t *count;  /* [B H, S] members of each code in the aggregate */
-    float *log_count; /* [B H, S] log(count), -inf where it is 0 */
-    float *mean;     /* [B H, S, V] */
+    int32_t *code;          /* [B H, cap] */
+    struct vq_values value; /* lanes B H, rows cap */
+    int64_t *count;         /* [B H, S] members of each code in the aggregate */
+    float *log_count;       /* [B H, S] log(count), -inf where it is 0 */
+    struct vq_values mean;  /* lanes B H, rows S */
 };
+
+/* The logarithm of a count, as scores take it. */
+float vq_log_count(int64_t count);
 
 /* The last query's softmax of one module, kept for vq_session_attention. */
 struct vq_last_query {
@@ -33,6 +37,13 @@ struct vq_last_query {
     float *query;   /* [B H, K] */
 };
 
+/* What a token reads of one sequence and head: runs of rows, and how many rows there are, have a
+ * weight, are read. */
+struct vq_rows_read {
+    size_t value_runs, mean_runs;
+    size_t all, needed, read;
+};
+
 /* Buffers for one block of up to `rows` = B n rows; grown, never shrunk. */
 struct vq_scratch {
     size_t n, rows;
@@ -41,11 +52,14 @@ struct vq_scratch {
     float *y;              /* [rows, H V] gated values */
     float *logits;         /* [rows or B, N] */
     size_t logits_rows;
-    int32_t *codes;        /* [B H, n] of this block, for observers */
-    int32_t *tokens;       /* [B, n] of this block */
-    float *weights;        /* [B H, n, stride] softmax weights: window, block, then aggregate */
+    int32_t *codes;  /* [B H, n] of this block, for observers */
+    int32_t *tokens; /* [B, n] of this block */
+    float *weights;  /* [B H, n, stride] softmax weights: window, block, then aggregate */
     size_t stride;
-    float *tile;           /* [threads, VQ_TILE (2 K + S + M + 1)] */
+    float *tile;         /* [threads, VQ_TILE (2 K + S + M + 1)] */
+    float *step;         /* vq_attention_step's, see there */
+    struct vq_run *runs; /* [B H, M + 1 + S] rows that a token reads, first of the window */
+    struct vq_rows_read *rows_read; /* [B H] */
 };
 
 struct vq_session {
@@ -56,8 +70,10 @@ struct vq_session {
     struct vq_module_state *module; /* [modules] */
     struct vq_last_query *last;     /* [modules] */
     bool has_logits;
-    bool edited;        /* codes were taken out of the aggregate: session_edit.h */
-    float *last_logits; /* [B, N] */
+    bool edited;            /* codes were taken out of the aggregate: session_edit.h */
+    float *last_logits;     /* [B, N] */
+    struct vq_arena *arena; /* values and means */
+    struct vq_state_reads reads;
     struct vq_scratch s;
 };
 
@@ -70,5 +86,9 @@ struct vq_session {
 /* x += module(x) for the block in s->s (n tokens, B sequences); writes the block's codes and values
  * behind the window without committing them, and the branch to s->s.branch. */
 void vq_attention_forward(struct vq_session *s, size_t module, size_t n);
+/* The same for one token of each sequence, with the same bytes. */
+void vq_attention_step(struct vq_session *s, size_t module);
+/* Floats of scratch that it needs. */
+size_t vq_attention_step_floats(const struct vq_engine *e, size_t B);
 
 #endif

@@ -1,7 +1,6 @@
 /*
  * A session's state as a safetensors file of constant size.
  */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,30 +15,36 @@
 
 /* The state gathered into whole arrays. */
 struct arrays {
-    int32_t *xl_z;  /* [modules, B H, M] */
-    float *xl_v;    /* [modules, B H, M, V] */
-    int64_t *lower; /* [modules, B H, S] */
-    float *upper;   /* [modules, B H, S, V] */
-    size_t rows;    /* modules * B * H */
+    enum vq_weight_format format; /* of xl_v */
+    int32_t *xl_z;                /* [modules, B H, M] */
+    unsigned char *xl_v;          /* [modules, B H, M, V] */
+    float *scale;                 /* [modules, B H, M, strips], of int8 */
+    int64_t *lower;               /* [modules, B H, S] */
+    float *upper;                 /* [modules, B H, S, V] */
+    size_t rows, strips;          /* modules * B * H; of one row of values */
 };
 
 static void release(struct arrays *a)
 {
     free(a->xl_z);
     free(a->xl_v);
+    free(a->scale);
     free(a->lower);
     free(a->upper);
 }
 
-static enum vq_status reserve(struct arrays *a, const struct vq_session *s, struct vq_err *err)
+static enum vq_status reserve(struct arrays *a, const struct vq_session *s,
+                              enum vq_weight_format format, struct vq_err *err)
 {
     const struct vq_engine *e = s->e;
-    *a = (struct arrays){.rows = e->modules * s->B * e->H};
+    *a = (struct arrays){
+        .format = format, .rows = e->modules * s->B * e->H, .strips = s->module->value.strips};
     a->xl_z = vq_alloc(a->rows * e->M, sizeof(*a->xl_z));
-    a->xl_v = vq_alloc_f32(a->rows * e->M * e->V);
+    a->xl_v = vq_calloc(a->rows * e->M * e->V, vq_row_size(format));
+    a->scale = vq_alloc_f32(a->rows * e->M * a->strips);
     a->lower = vq_alloc(a->rows * e->S, sizeof(*a->lower));
     a->upper = vq_alloc_f32(a->rows * e->S * e->V);
-    if (a->xl_z && a->xl_v && a->lower && a->upper)
+    if (a->xl_z && a->xl_v && a->scale && a->lower && a->upper)
         return VQ_OK;
     release(a);
     return vq_nomem(err, "state", a->rows * (e->M + e->S), e->V * sizeof(float));
@@ -55,9 +60,14 @@ static void gather(struct arrays *a, const struct vq_session *s)
         for (size_t j = 0; j < empty; j++)
             a->xl_z[r * M + j] = (int32_t)S;
         memcpy(a->xl_z + r * M + empty, m->code + from, s->len * sizeof(int32_t));
-        memcpy(a->xl_v + (r * M + empty) * V, m->value + from * V, s->len * V * sizeof(float));
+        for (size_t t = 0; t < s->len; t++) {
+            size_t at = r * M + empty + t;
+            vq_values_get_raw(&m->value, bh, s->start + t,
+                              a->xl_v + at * V * vq_row_size(a->format), a->scale + at * a->strips);
+        }
         memcpy(a->lower + r * S, m->count + bh * S, S * sizeof(int64_t));
-        memcpy(a->upper + r * S * V, m->mean + bh * S * V, S * V * sizeof(float));
+        for (size_t c = 0; c < S; c++)
+            vq_values_get(&m->mean, bh, c, a->upper + (r * S + c) * V);
     }
 }
 
@@ -69,32 +79,42 @@ static void scatter(const struct arrays *a, struct vq_session *s, size_t len)
     s->len = len;
     for (size_t r = 0; r < a->rows; r++) {
         struct vq_module_state *m = &s->module[r / bhs];
-        size_t bh = r % bhs, to = bh * s->cap;
-        memcpy(m->code + to, a->xl_z + r * M + empty, len * sizeof(int32_t));
-        memcpy(m->value + to * V, a->xl_v + (r * M + empty) * V, len * V * sizeof(float));
+        size_t bh = r % bhs;
+        memcpy(m->code + bh * s->cap, a->xl_z + r * M + empty, len * sizeof(int32_t));
+        for (size_t t = 0; t < len; t++) {
+            size_t at = r * M + empty + t;
+            vq_values_set_raw(&m->value, bh, t, a->format,
+                              a->xl_v + at * V * vq_row_size(a->format), a->scale + at * a->strips);
+        }
         memcpy(m->count + bh * S, a->lower + r * S, S * sizeof(int64_t));
-        memcpy(m->mean + bh * S * V, a->upper + r * S * V, S * V * sizeof(float));
-        for (size_t c = 0; c < S; c++)
-            m->log_count[bh * S + c] =
-                m->count[bh * S + c] > 0 ? (float)log((double)m->count[bh * S + c]) : -INFINITY;
+        for (size_t c = 0; c < S; c++) {
+            vq_values_set(&m->mean, bh, c, a->upper + (r * S + c) * V);
+            m->log_count[bh * S + c] = vq_log_count(m->count[bh * S + c]);
+        }
     }
 }
 
-/* The tensors of a state file, in this order; logits last. */
-enum { XL_Z, XL_V, LOWER, UPPER, POS, LOGITS, N_TENSOR };
+/* The tensors of a state file, in this order; the last two are not in every one. */
+enum { XL_Z, XL_V, LOWER, UPPER, POS, SCALE, LOGITS, N_TENSOR };
 
-static void describe(struct vq_tensor_out *t, const struct vq_session *s)
+static const enum vq_dtype dtypes[] = {
+    [VQ_WEIGHT_F32] = VQ_F32, [VQ_WEIGHT_BF16] = VQ_BF16, [VQ_WEIGHT_INT8] = VQ_I8};
+
+static void describe(struct vq_tensor_out *t, const struct vq_session *s, const struct arrays *a)
 {
     const struct vq_engine *e = s->e;
     int64_t layers = e->config.n_layer, B = (int64_t)s->B, H = (int64_t)e->H, M = (int64_t)e->M,
-            S = (int64_t)e->S, V = (int64_t)e->V, N = (int64_t)e->N;
-    t[XL_Z] = (struct vq_tensor_out){"xl_z", VQ_I32, 5, {layers, 2, B, H, M}, NULL, NULL};
-    t[XL_V] = (struct vq_tensor_out){"xl_v", VQ_F32, 6, {layers, 2, B, H, M, V}, NULL, NULL};
-    t[LOWER] = (struct vq_tensor_out){"agg_lower", VQ_I64, 5, {layers, 2, B, H, S}, NULL, NULL};
-    t[UPPER] = (struct vq_tensor_out){"agg_upper_div_lower",   VQ_F32, 6,
-                                      {layers, 2, B, H, S, V}, NULL,   NULL};
-    t[POS] = (struct vq_tensor_out){"pos_offset", VQ_I64, 0, {0}, NULL, NULL};
-    t[LOGITS] = (struct vq_tensor_out){"logits", VQ_F32, 2, {B, N}, NULL, NULL};
+            S = (int64_t)e->S, V = (int64_t)e->V, N = (int64_t)e->N, strips = (int64_t)a->strips;
+    t[XL_Z] = (struct vq_tensor_out){"xl_z", VQ_I32, 5, {layers, 2, B, H, M}, a->xl_z, NULL};
+    t[XL_V] = (struct vq_tensor_out){"xl_v", dtypes[a->format], 6, {layers, 2, B, H, M, V}, a->xl_v,
+                                     NULL};
+    t[LOWER] = (struct vq_tensor_out){"agg_lower", VQ_I64, 5, {layers, 2, B, H, S}, a->lower, NULL};
+    t[UPPER] = (struct vq_tensor_out){"agg_upper_div_lower",   VQ_F32,   6,
+                                      {layers, 2, B, H, S, V}, a->upper, NULL};
+    t[POS] = (struct vq_tensor_out){"pos_offset", VQ_I64, 0, {0}, &s->position, NULL};
+    t[SCALE] = (struct vq_tensor_out){"xl_v_scale", VQ_F32, 6, {layers, 2, B, H, M, strips},
+                                      a->scale,     NULL};
+    t[LOGITS] = (struct vq_tensor_out){"logits", VQ_F32, 2, {B, N}, s->last_logits, NULL};
 }
 
 enum vq_status vq_session_save(const struct vq_session *s, const char *path, const char *sha256,
@@ -102,19 +122,17 @@ enum vq_status vq_session_save(const struct vq_session *s, const char *path, con
                                struct vq_err *err)
 {
     struct arrays a;
-    enum vq_status status = reserve(&a, s, err);
+    enum vq_status status = reserve(&a, s, s->e->state, err);
     if (status != VQ_OK)
         return status;
     gather(&a, s);
     struct vq_tensor_out t[N_TENSOR + 1];
-    describe(t, s);
-    t[XL_Z].data = a.xl_z;
-    t[XL_V].data = a.xl_v;
-    t[LOWER].data = a.lower;
-    t[UPPER].data = a.upper;
-    t[POS].data = &s->position;
-    t[LOGITS].data = s->last_logits;
-    size_t n = s->has_logits ? N_TENSOR : LOGITS;
+    describe(t, s, &a);
+    size_t n = SCALE;
+    if (a.format == VQ_WEIGHT_INT8)
+        n++;
+    if (s->has_logits)
+        t[n++] = t[LOGITS];
     if (tokens)
         t[n++] = (struct vq_tensor_out){
             VQ_STATE_TOKENS, VQ_I32, 2, {(int64_t)s->B, (int64_t)tokens->n}, tokens->ids, NULL};
@@ -200,22 +218,35 @@ static enum vq_status read_arrays(const struct vq_ckpt *c, struct arrays *a, str
 {
     struct vq_tensor_out want[N_TENSOR];
     const struct vq_tensor *t[N_TENSOR] = {0};
-    void *into[LOGITS] = {a->xl_z, a->xl_v, a->lower, a->upper, position};
-    describe(want, s);
+    void *into[LOGITS] = {a->xl_z, a->xl_v, a->lower, a->upper, position, a->scale};
+    describe(want, s, a);
     for (int i = 0; i < N_TENSOR; i++) {
-        if (i == LOGITS && !vq_ckpt_find(c, want[i].name))
+        if ((i == LOGITS && !vq_ckpt_find(c, want[i].name)) ||
+            (i == SCALE && a->format != VQ_WEIGHT_INT8))
             continue;
         enum vq_status status = find(c, &want[i], &t[i], err);
         if (status != VQ_OK)
             return status;
     }
-    for (int i = 0; i < LOGITS; i++)
-        vq_tensor_read_raw(t[i], into[i]);
+    for (int i = 0; i < LOGITS; i++) {
+        if (t[i])
+            vq_tensor_read_raw(t[i], into[i]);
+    }
     *logits = t[LOGITS];
     if (*position < 0)
         return vq_fail(err, VQ_EFORMAT, "state tensor pos_offset: found %lld",
                        (long long)*position);
     return VQ_OK;
+}
+
+/* The format of the file's values, whatever the session's is. */
+static enum vq_weight_format format_of(const struct vq_ckpt *c)
+{
+    const struct vq_tensor *t = vq_ckpt_find(c, "xl_v");
+    enum vq_weight_format f = VQ_WEIGHT_INT8;
+    while (f != VQ_WEIGHT_F32 && !(t && t->dtype == dtypes[f]))
+        f--;
+    return f;
 }
 
 /* Fills s, which is new, from the file. */
@@ -224,7 +255,7 @@ static enum vq_status load_into(struct vq_session *s, const struct vq_ckpt *c, s
     struct arrays a;
     int64_t position = 0;
     const struct vq_tensor *logits = NULL;
-    enum vq_status status = reserve(&a, s, err);
+    enum vq_status status = reserve(&a, s, format_of(c), err);
     if (status != VQ_OK)
         return status;
     status = read_arrays(c, &a, s, &position, &logits, err);

@@ -117,13 +117,14 @@ static enum vq_status compare_state(struct vq_verify_result *out, const struct v
     size_t H = (size_t)c->n_head, S = (size_t)c->n_code, V = (size_t)c->d_v;
     double *sums = vq_alloc(S, V * sizeof(*sums));
     int64_t *members = vq_alloc(S, sizeof(*members));
+    float *room = vq_alloc_f32(vq_session_cache_floats(session));
     enum vq_status st = VQ_OK;
-    if (!sums || !members)
+    if (!sums || !members || !room)
         st = vq_nomem(err, "an aggregate to compare", S, V * sizeof(*sums));
     for (size_t m = 0; !st && m < vq_config_modules(c); m++) {
         struct spread values = {0}, counts = {0}, means = {0};
         struct vq_cache_view view;
-        vq_session_cache(session, (int)m, 0, &view);
+        vq_session_cache(session, (int)m, 0, room, &view);
         for (size_t h = 0; h < H; h++) {
             const double *expected = r->values + (m * H + h) * r->T * V;
             compare_window(&values, &view, h, V, expected);
@@ -135,6 +136,7 @@ static enum vq_status compare_state(struct vq_verify_result *out, const struct v
         double e = fmax(relative(values), fmax(relative(counts), relative(means)));
         out->max_rel_state_error = worse(out->max_rel_state_error, e);
     }
+    free(room);
     free(members);
     free(sums);
     return st;

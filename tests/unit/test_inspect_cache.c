@@ -73,13 +73,13 @@ static void an_empty_cache_is_described(void **state)
     struct vq_cache_summary sum;
     golden_open(&g, "mem8_block16");
     assert_ok(vq_session_new(&s, g.engine, 1, &err), &err);
-    vq_session_cache(s, 0, 0, &v);
+    vq_session_cache(s, 0, 0, NULL, &v);
     vq_cache_summarise(&sum, &v, g.c, 0);
     assert_true(sum.filled == 0 && sum.first == 0 && sum.codes_used == 0);
     assert_true(sum.positions_aggregated == 0 && sum.count_max == 0 && sum.entropy == 0.0);
     const int32_t tokens[] = {1, 5, 6};
     assert_ok(vq_session_feed(s, tokens, 3, 3, NULL, &err), &err);
-    vq_session_cache(s, 1, 0, &v);
+    vq_session_cache(s, 1, 0, NULL, &v);
     vq_cache_summarise(&sum, &v, g.c, 1);
     assert_true(sum.filled == 3 && sum.first == 0 && sum.positions_aggregated == 0);
     vq_session_free(s);
@@ -137,7 +137,8 @@ static void assert_head(const struct final *f, size_t module, size_t b, size_t h
     struct vq_cache_slot *slots = malloc(f->M * sizeof(*slots));
     double total = 0.0, entropy = 0.0, max = 0.0;
     int64_t used = 0;
-    vq_session_cache(f->s, (int)module, (int)b, &view);
+    float *room = malloc(vq_session_cache_floats(f->s) * sizeof(*room));
+    vq_session_cache(f->s, (int)module, (int)b, room, &view);
     vq_cache_summarise(&sum, &view, f->g.c, (int)h);
     vq_cache_codes(codes, &view, f->g.c, (int)h);
     assert_int_equal(vq_cache_window(slots, &view, f->g.c, (int)h, NULL), f->M);
@@ -161,6 +162,7 @@ static void assert_head(const struct final *f, size_t module, size_t b, size_t h
         assert_int_equal(slots[t].code, z[t]);
         assert_near(slots[t].value_norm, norm_of(value + t * f->V, f->V), 1e-4);
     }
+    free(room);
     free(slots);
     free(codes);
 }

@@ -114,10 +114,11 @@ static void a_window_that_is_not_full_stands_to_the_right(void **state)
     size_t H = (size_t)g.c->n_head, S = (size_t)g.c->n_code, M = (size_t)g.c->mem_len;
     size_t K = (size_t)g.c->d_k, V = (size_t)g.c->d_v, row = M + 1 + S;
     assert_int_equal(attn.shape[4], row);
+    float *room = malloc(vq_session_cache_floats(s) * sizeof(*room));
     for (size_t line = 0; line < z.count / M; line++) {
         size_t module = line / (2 * H), b = line / H % 2, h = line % H;
         struct vq_cache_view view;
-        vq_session_cache(s, (int)module, (int)b, &view);
+        vq_session_cache(s, (int)module, (int)b, room, &view);
         double sum = 0.0;
         for (size_t t = 0; t < M; t++) {
             size_t at = line * M + t;
@@ -146,6 +147,7 @@ static void a_window_that_is_not_full_stands_to_the_right(void **state)
     vq_npy_release(&z);
     vq_npy_release(&k);
     vq_npy_release(&v);
+    free(room);
     vq_npy_release(&attn);
     vq_npy_release(&C);
     vq_session_free(s);

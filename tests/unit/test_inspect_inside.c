@@ -304,7 +304,7 @@ static void assert_life(const struct run *r, const struct vq_session *s, const s
     size_t tokens;
     struct vq_err err;
     assert_int_equal(n, T);
-    vq_session_cache(s, module, r->row, &v);
+    vq_session_cache(s, module, r->row, NULL, &v);
     vq_life_codes(life, S, codes, n, M);
     vq_life_counts(counts, S, COLUMNS, codes, n, M);
     for (size_t c = 0; c < S; c++) {
@@ -366,12 +366,14 @@ static void caches_are_compared(void **state)
     struct vq_session *early = feed(&r, 20, 0, NULL), *late = feed(&r, 40, 0, NULL);
     size_t S = r.f.S, V = r.f.V, T = r.f.T, HV = r.f.H * V;
     struct vq_cache_change *list = malloc(S * sizeof(*list));
+    size_t floats = vq_session_cache_floats(late);
+    float *room = malloc(2 * floats * sizeof(*room));
     for (int h = 0; h < (int)r.f.H; h++) {
         struct vq_cache_view a, b;
         struct vq_cache_diff d;
         int64_t appeared = 0, grown = 0;
-        vq_session_cache(early, 1, 0, &a);
-        vq_session_cache(late, 1, 0, &b);
+        vq_session_cache(early, 1, 0, room, &a);
+        vq_session_cache(late, 1, 0, room + floats, &b);
         vq_cache_compare(&d, list, &a, &b, r.g.c, h);
         assert_true(d.before == 12 && d.after == 32 && d.gone == 0 && d.shrunk == 0);
         for (size_t c = 0; c < S; c++) {
@@ -402,6 +404,7 @@ static void caches_are_compared(void **state)
         vq_cache_compare(&d, NULL, &b, &b, r.g.c, h);
         assert_true(d.grown == 0 && d.moved_max == 0.0 && d.moved_mean == 0.0);
     }
+    free(room);
     free(list);
     vq_session_free(early);
     vq_session_free(late);

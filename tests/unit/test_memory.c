@@ -46,10 +46,10 @@ static void test_estimate(void **state)
         assert_ok(vq_model_open(&m, paths[i], NULL, &err), &err);
         for (enum vq_weight_format f = VQ_WEIGHT_F32; f <= VQ_WEIGHT_INT8; f++) {
             struct vq_engine *e;
-            const struct vq_engine_options o = {.weights = f};
+            const struct vq_engine_options o = {.weights = f, .state = f};
             assert_ok(vq_engine_new(&e, m, &o, &err), &err);
-            struct vq_memory one = vq_memory_estimate(vq_model_config(m), f, 1, NULL);
-            struct vq_memory five = vq_memory_estimate(vq_model_config(m), f, 5, NULL);
+            struct vq_memory one = vq_memory_estimate(vq_model_config(m), f, f, 1, NULL);
+            struct vq_memory five = vq_memory_estimate(vq_model_config(m), f, f, 5, NULL);
             assert_true(one.weights >= vq_engine_bytes(e));
             assert_true(one.weights - vq_engine_bytes(e) < (uint64_t)2 << 20);
             assert_int_equal(one.state, fed(e, 1));

@@ -237,7 +237,7 @@ static void compare_counts(const struct golden *g, const struct vq_session *s, s
     for (size_t m = 0; m < modules; m++)
         for (size_t b = 0; b < g->B; b++) {
             struct vq_cache_view v;
-            vq_session_cache(s, (int)m, (int)b, &v);
+            vq_session_cache(s, (int)m, (int)b, NULL, &v);
             for (size_t i = 0; i < H * S; i++)
                 assert_true((float)v.count[i] ==
                             ((float *)want.data)[((m * g->B + b) * H) * S + i]);
@@ -251,14 +251,15 @@ static void compare_means(const struct golden *g, const struct vq_session *s, si
     struct vq_npy want;
     if (!read_array(g, "state_agg_upper_div_lower", &want))
         return;
-    float *have = vq_alloc_f32(want.count);
+    float *have = vq_alloc_f32(want.count), *room = vq_alloc_f32(vq_session_cache_floats(s));
     for (size_t m = 0; m < modules; m++)
         for (size_t b = 0; b < g->B; b++) {
             struct vq_cache_view v;
-            vq_session_cache(s, (int)m, (int)b, &v);
+            vq_session_cache(s, (int)m, (int)b, room, &v);
             memcpy(have + (m * g->B + b) * per_b, v.mean, per_b * sizeof(float));
         }
     compare("agg_upper_div_lower", have, &want, 0.0);
+    free(room);
     free(have);
     vq_npy_release(&want);
 }
@@ -270,11 +271,12 @@ static void compare_window(const struct golden *g, const struct vq_session *s,
     size_t H = (size_t)c->n_head, M = (size_t)c->mem_len, V = (size_t)c->d_v;
     assert_true(read_array(g, "state_xl_z", &z));
     bool values = read_array(g, "state_xl_v", &v);
+    float *room = vq_alloc_f32(vq_session_cache_floats(s));
     for (size_t m = 0; m < vq_config_modules(c); m++)
         for (size_t b = 0; b < g->B; b++)
             for (size_t h = 0; h < H; h++) {
                 struct vq_cache_view view;
-                vq_session_cache(s, (int)m, (int)b, &view);
+                vq_session_cache(s, (int)m, (int)b, room, &view);
                 size_t row = (m * g->B + b) * H + h, n = (size_t)view.window, empty = M - n;
                 const int32_t *wz = (int32_t *)z.data + row * M;
                 for (size_t j = 0; j < empty; j++)
@@ -288,6 +290,7 @@ static void compare_window(const struct golden *g, const struct vq_session *s,
                 one.data = (float *)v.data + (row * M + empty) * V;
                 compare("xl_v", view.value + h * view.value_stride, &one, 0.0);
             }
+    free(room);
     vq_npy_release(&z);
     if (values)
         vq_npy_release(&v);

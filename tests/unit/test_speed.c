@@ -74,9 +74,9 @@ static void test_engine(void **unused)
     assert_int_equal(vq_settings_preset(&s, "text-tiny", &err), VQ_OK);
     assert_int_equal(vq_random_model(&m, &s, &err), VQ_OK);
     assert_int_equal(vq_engine_new(&e, m, &how, &err), VQ_OK);
-    assert_int_equal(vq_speed_session(&session, e, NULL, &err), VQ_OK);
+    assert_int_equal(vq_speed_session(&session, e, 0, NULL, &err), VQ_OK);
     int64_t at = vq_session_position(session);
-    assert_true(at >= 2 * s.v.mem_len);
+    assert_int_equal(at, s.v.mem_len + s.v.n_code);
     assert_int_equal(vq_speed_read(&speed, session, &o, &err), VQ_OK);
     assert_int_equal(vq_session_position(session), at + 5);
     assert_int_equal(speed.tokens, 5);
