@@ -239,9 +239,10 @@ static size_t number_of(struct palette *p, uint32_t color)
 /* Channel k of RGBA of a colour that is multiplied by its alpha. */
 static uint8_t channel(uint32_t v, size_t k)
 {
-    uint32_t alpha = v >> 24, c = v >> (16 - 8 * k) & 255;
+    uint32_t alpha = v >> 24;
     if (k == 3)
         return (uint8_t)alpha;
+    uint32_t c = v >> (16 - 8 * k) & 255;
     return alpha ? (uint8_t)((c * 255 + alpha / 2) / alpha) : 0;
 }
 
