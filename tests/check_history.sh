@@ -21,7 +21,8 @@ wait $trainer || fail "train failed: $(cat train.err)"
 sort out > followed
 want 0 vqsh --db runs.db --format csv -c \
     "sql SELECT strftime('%Y-%m-%d %H:%M:%S', time, 'unixepoch') AS time, metric, step, value FROM v_metrics"
-sort out | diff - followed > differ || fail "watch missed or doubled points: $(head -n 5 differ)"
+sort out | diff - followed > differ ||
+    fail "watch missed or doubled points: $(head -n 5 differ); twice: $(uniq -d followed)"
 [ "$(grep -c ',loss,' followed)" = 30 ] || fail "there are $(grep -c ',loss,' followed) losses"
 
 # One metric of it, and one that is not there.
