@@ -42,14 +42,15 @@ const char *vq_file_sniff(const uint8_t *data, size_t size);
 /*
  * A file being written. Bytes go to a temporary file in the same folder; commit() flushes, syncs,
  * renames over `path` and syncs the folder; until then `path` is untouched. Every path ends in
- * exactly one of commit() or abort(). commit() on failure has already aborted. A link at `path` to a
- * file that exists stays a link.
+ * exactly one of commit() or abort(). commit() on failure has already aborted. A link at `path` to
+ * a file that exists stays a link.
  */
 struct vq_writer;
 
 enum vq_status vq_writer_open(struct vq_writer **out, const char *path, struct vq_err *err);
 /* Errors stick: a failed put makes the later ones and commit() fail with the first message. */
-enum vq_status vq_writer_put(struct vq_writer *w, const void *data, size_t size, struct vq_err *err);
+enum vq_status vq_writer_put(struct vq_writer *w, const void *data, size_t size,
+                             struct vq_err *err);
 enum vq_status vq_writer_commit(struct vq_writer *w, struct vq_err *err);
 void vq_writer_abort(struct vq_writer *w); /* w may be NULL */
 

@@ -24,8 +24,19 @@
 #define VQ_MAX_RANK 8
 
 enum vq_dtype {
-    VQ_F32, VQ_BF16, VQ_F16, VQ_F64,
-    VQ_I8, VQ_U8, VQ_I16, VQ_U16, VQ_I32, VQ_U32, VQ_I64, VQ_U64, VQ_BOOL,
+    VQ_F32,
+    VQ_BF16,
+    VQ_F16,
+    VQ_F64,
+    VQ_I8,
+    VQ_U8,
+    VQ_I16,
+    VQ_U16,
+    VQ_I32,
+    VQ_U32,
+    VQ_I64,
+    VQ_U64,
+    VQ_BOOL,
     VQ_NONE /* an empty optimiser state: a leaf without data, of shape [0] */
 };
 const char *vq_dtype_name(enum vq_dtype dtype); /* "float32", "bfloat16", ... */
@@ -36,16 +47,16 @@ struct vq_tensor {
     enum vq_dtype dtype;
     int rank;
     int64_t shape[VQ_MAX_RANK];
-    size_t count; /* product of shape, checked; 1 for a scalar */
-    size_t bytes; /* count * dtype size, all inside the file */
+    size_t count;        /* product of shape, checked; 1 for a scalar */
+    size_t bytes;        /* count * dtype size, all inside the file */
     const uint8_t *data; /* row-major little-endian, at any alignment; NULL when chunked. Inside
                           * the mapping, or a copy of a scalar that Flax stored as a plain number */
     size_t n_chunk;      /* > 0: the bytes are these pieces in order, each of whole elements */
     const struct vq_span *chunks;
     bool is_param; /* belongs to the model (not opt_state, step, generator) */
-    /* Not NULL: an int8 matrix [K, N] whose number (k, n) counts times the float (k / VQ_CKPT_GROUP,
-     * n) of scale[ceil(K / VQ_CKPT_GROUP), N], at any alignment. In the file that is a tensor of
-     * its own; see vq_safetensors_write(). */
+    /* Not NULL: an int8 matrix [K, N] whose number (k, n) counts times the float (k /
+     * VQ_CKPT_GROUP, n) of scale[ceil(K / VQ_CKPT_GROUP), N], at any alignment. In the file that is
+     * a tensor of its own; see vq_safetensors_write(). */
     const uint8_t *scale;
 };
 #define VQ_CKPT_GROUP 64
@@ -132,13 +143,14 @@ enum vq_status vq_safetensors_write(const char *path, const struct vq_tensor_out
                                     struct vq_err *err);
 
 /*
- * Writes the authors' layout (VQ_EUNSUPPORTED for tensors with scales). folder = true: `path` becomes a folder (conventionally
- * checkpoint_<step>) with one file `checkpoint`, tuples (parts 0, 1, ... below opt_state) as
- * arrays, empty states as nil; false: one msgpack file, tuples as maps "0","1",..., empty states as
- * empty maps. Maps are sorted by key; arrays over 2^30 bytes reached through maps alone are
- * chunked, those over 4 GiB elsewhere are VQ_EUNSUPPORTED. Training state (see above) goes beside
- * "params", all else below it; the authors' reader takes no other state than step and opt_state.
- * `step` is written as an int32 scalar when no tensor of that name is given.
+ * Writes the authors' layout; tensors with scales have no place in it (VQ_EUNSUPPORTED). folder =
+ * true: `path` becomes a folder (conventionally checkpoint_<step>) with one file `checkpoint`,
+ * tuples (parts 0, 1, ... below opt_state) as arrays, empty states as nil; false: one msgpack file,
+ * tuples as maps "0","1",..., empty states as empty maps. Maps are sorted by key; arrays over 2^30
+ * bytes reached through maps alone are chunked, those over 4 GiB elsewhere are VQ_EUNSUPPORTED.
+ * Training state (see above) goes beside "params", all else below it; the authors' reader takes no
+ * other state than step and opt_state. `step` is written as an int32 scalar when no tensor of that
+ * name is given.
  *
  * A folder comes into being whole, by a rename. One that exists is replaced if it is empty or a
  * checkpoint (holds nothing but `checkpoint`), by replacing that file; else VQ_EINVAL. On failure
