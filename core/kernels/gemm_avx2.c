@@ -25,7 +25,6 @@ static inline vf v_high(const void *p)
     return _mm256_castsi256_ps(_mm256_and_si256(_mm256_loadu_si256(p), mask));
 }
 
-/* The byte goes to the top of its word and zero below it, in one instruction. */
 #include "core/kernels/gemm_body.h"
 
 #define ROW_SUMS 8
@@ -33,6 +32,7 @@ static inline vf v_high(const void *p)
     _mm256_castsi256_ps(_mm256_slli_epi32(                                                         \
         _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p))), 16))
 
+/* The byte goes to the top of its word and zero below it, in one instruction. */
 static inline __attribute__((always_inline)) vf v_byte(const void *p, size_t i)
 {
     const int top = (int)i << 24 | 0x808080;

@@ -199,11 +199,17 @@ static bool make_painter(const struct terminal *t, int n_layer, int d_model)
     return system(command) == 0;
 }
 
+static bool loads_painter(struct terminal *t)
+{
+    if (!make_painter(t, 1, 32))
+        return false;
+    term_send(t, "set pager off\rload ~/paint.safetensors\r");
+    return term_expect(t, "@0> ");
+}
+
 static const char *paints_rows(struct terminal *t)
 {
-    WANT(make_painter(t, 1, 32), "no model of pictures");
-    term_send(t, "set pager off\rload ~/paint.safetensors\r");
-    WANT(term_expect(t, "@0> "), "the model was not loaded");
+    WANT(loads_painter(t), "no model of pictures was loaded");
     term_send(t, "sample --seed 1 --out ~/one.png\r");
     WANT(term_expect(t, "\xe2\x96\x80"), "no half-blocks");
     WANT(term_expect(t, "contact sheet"), "no closing note");
@@ -219,9 +225,7 @@ static const char *paints_rows(struct terminal *t)
 static const char *picture_protocols(struct terminal *t)
 {
     static const char kitty[] = "\x1b_Ga=T", sixel[] = "\x1bP";
-    WANT(make_painter(t, 1, 32), "no model of pictures");
-    term_send(t, "set pager off\rload ~/paint.safetensors\r");
-    WANT(term_expect(t, "@0> "), "the model was not loaded");
+    WANT(loads_painter(t), "no model of pictures was loaded");
     term_send(t, "plot usage --out ~/usage.png\r");
     WANT(term_expect(t, kitty), "no kitty picture on a terminal of that name");
     WANT(term_expect(t, "height"), "no closing record");
@@ -236,9 +240,7 @@ static const char *picture_protocols(struct terminal *t)
 /* What runs inside a terminal that has pixels, and passes them on to none, gets half-blocks. */
 static const char *multiplexed(struct terminal *t)
 {
-    WANT(make_painter(t, 1, 32), "no model of pictures");
-    term_send(t, "set pager off\rload ~/paint.safetensors\r");
-    WANT(term_expect(t, "@0> "), "the model was not loaded");
+    WANT(loads_painter(t), "no model of pictures was loaded");
     term_send(t, "plot usage --out ~/usage.png\r");
     WANT(term_expect(t, "\xe2\x96\x80"), "no half-blocks inside tmux");
     WANT(term_absent(t, "\x1b_G", 100), "a kitty picture inside tmux");
