@@ -21,8 +21,8 @@
 /* One metric that is followed. */
 struct followed {
     char *name;
-    int64_t points; /* in the database, when it was asked last */
-    int64_t seen, seq, last_step;
+    int64_t points, last_seq; /* in the database, when it was asked last */
+    int64_t seen, seen_seq, last_step;
     double last;
     bool chosen;           /* its points are read */
     struct sh_curve curve; /* screen only */
@@ -64,7 +64,7 @@ static struct followed *follow(struct watch *w, const char *name)
     if (!copy)
         return NULL;
     w->v[w->n] = (struct followed){
-        .name = copy, .seq = -1, .last_step = INT64_MIN, .chosen = wanted(w, name)};
+        .name = copy, .seen_seq = -1, .last_step = INT64_MIN, .chosen = wanted(w, name)};
     return &w->v[w->n++];
 }
 
@@ -75,6 +75,7 @@ static bool note_metric(void *ud, const struct vq_metric_info *m)
     w->failed = w->failed || !f;
     if (f) {
         f->points = m->points;
+        f->last_seq = m->last_seq;
         f->last = m->last;
     }
     return f != NULL;
@@ -119,23 +120,22 @@ static bool add_fresh(void *ud, int64_t step, double time, double value)
     return true;
 }
 
-/* What has come since, mostly at steps from the last one on; where that is too little, some were
- * logged at earlier steps, and all of them are looked through. */
+/* What was new when the metrics were asked for, no matter what has come since; mostly at steps from
+ * the last one on. Where that is too little, some were logged at earlier steps, and all of them are
+ * looked through. */
 static enum vq_status read_fresh(struct watch *w, struct followed *f, struct fresh *out,
                                  struct vq_err *err)
 {
-    int64_t seq = f->seq;
-    enum vq_status status =
-        vq_store_points_after(w->store, w->id, f->name, f->last_step, &seq, add_fresh, out, err);
-    if (status == VQ_OK && f->seen + (int64_t)out->n < f->points) {
+    const int64_t from[] = {f->last_step, INT64_MIN};
+    enum vq_status status = VQ_OK;
+    for (int i = 0; i < 2 && status == VQ_OK && f->seen + (int64_t)out->n < f->points; i++) {
         out->n = 0;
-        seq = f->seq;
-        status =
-            vq_store_points_after(w->store, w->id, f->name, INT64_MIN, &seq, add_fresh, out, err);
+        status = vq_store_points_between(w->store, w->id, f->name, from[i], f->seen_seq,
+                                         f->last_seq, add_fresh, out, err);
+        if (status == VQ_OK && out->failed)
+            status = vq_nomem(err, "points", out->n, sizeof(*out->v));
     }
-    if (status == VQ_OK && out->failed)
-        status = vq_nomem(err, "points", out->n, sizeof(*out->v));
-    f->seq = seq;
+    f->seen_seq = f->last_seq;
     return status;
 }
 

@@ -16,13 +16,17 @@ for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
     sleep 0.1
     vqsh --db runs.db -c 'runs status=running' 2> /dev/null | grep -q train && break
 done
+# followed DB: the last command's output is every point of the database, once. Of times, watch shows
+# the second that has begun, where strftime() alone rounds to whole milliseconds first.
+followed() {
+    sort out > followed
+    want 0 vqsh --db "$1" --format csv -c \
+        "sql SELECT strftime('%Y-%m-%d %H:%M:%S', CAST(time AS INTEGER), 'unixepoch') AS time, metric, step, value FROM v_metrics"
+    sort out | diff - followed > differ || fail "watch missed or doubled points of $1: $(head -n 20 differ)"
+}
 want 0 vqsh --db runs.db --format csv -c 'watch --every 0.05'
 wait $trainer || fail "train failed: $(cat train.err)"
-sort out > followed
-want 0 vqsh --db runs.db --format csv -c \
-    "sql SELECT strftime('%Y-%m-%d %H:%M:%S', time, 'unixepoch') AS time, metric, step, value FROM v_metrics"
-sort out | diff - followed > differ ||
-    fail "watch missed or doubled points: $(head -n 5 differ); twice: $(uniq -d followed)"
+followed runs.db
 [ "$(grep -c ',loss,' followed)" = 30 ] || fail "there are $(grep -c ',loss,' followed) losses"
 
 # One metric of it, and one that is not there.
@@ -96,6 +100,14 @@ want 0 vqsh --db crowd.db --quiet -c 'import crowd.jsonl; export runs crowd.csv;
 [ "$(wc -l < back.jsonl)" = 1200 ] || fail "export wrote $(wc -l < back.jsonl) of 1200 runs"
 want 0 vqsh --db crowd.db --format csv -c runs
 [ "$(wc -l < out)" = 1201 ] || fail "runs listed $(wc -l < out) lines for 1200 runs"
+
+# Points on both sides of where a second is rounded up.
+awk 'BEGIN { print "run,metric,step,seq,time,value"
+    for (i = 0; i < 20; i++) printf "0000000000,loss,%d,%d,%.6f,1\n", i, i, 1781000000 + 0.9990 + i / 20000 }' > edge.csv
+want 0 vqsh --db crowd.db --quiet -c 'import edge.csv'
+want 0 vqsh --db crowd.db --format csv -c 'watch 0000000000'
+[ "$(grep -c ' 10:13:20,loss' out)" = 20 ] || fail "watch shows other seconds: $(cat out)"
+followed crowd.db
 
 # ---- pictures of runs that are gone
 "$tools/random_model" paint.safetensors --set d_model=16 --set d_k=4 --set d_v=16 --set n_code=4 \

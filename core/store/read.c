@@ -271,6 +271,7 @@ static bool each_metric(struct vq_stmt *s, void *ctx)
         .min = vq_column_real(s, 4),
         .max = vq_column_real(s, 5),
         .last = vq_real_of(s, vq_column_text(s, 6), 7),
+        .last_seq = vq_column_int(s, 8),
     };
     return c->row(c->ud, &m);
 }
@@ -281,7 +282,7 @@ enum vq_status vq_store_metrics(struct vq_store *store, const char *id, vq_metri
     struct metric_ctx ctx = {row, ud};
     return iterate(store,
                    "SELECT n.name, s.points, s.low_step, s.high_step, s.min_value, s.max_value,"
-                   " s.last_kind, s.last_value FROM metric_stats s"
+                   " s.last_kind, s.last_value, s.last_seq FROM metric_stats s"
                    " JOIN metric_names n ON n.id = s.name WHERE s.run = ?1 ORDER BY n.name",
                    id, NULL, each_metric, &ctx, err);
 }
@@ -308,18 +309,18 @@ enum vq_status vq_store_points(struct vq_store *store, const char *id, const cha
                    id, metric, each_point, &ctx, err);
 }
 
-enum vq_status vq_store_points_after(struct vq_store *store, const char *id, const char *metric,
-                                     int64_t from_step, int64_t *seq, vq_point_row row, void *ud,
-                                     struct vq_err *err)
+enum vq_status vq_store_points_between(struct vq_store *store, const char *id, const char *metric,
+                                       int64_t from_step, int64_t after, int64_t upto,
+                                       vq_point_row row, void *ud, struct vq_err *err)
 {
     struct vq_stmt *s;
+    struct point_ctx ctx = {row, ud};
     bool more = false;
-    const int64_t after = *seq;
     enum vq_status status = vq_store_stmt(
         store,
-        "SELECT step, time, kind, value, seq FROM metrics WHERE run = ?1"
+        "SELECT step, time, kind, value FROM metrics WHERE run = ?1"
         " AND name = (SELECT id FROM metric_names WHERE name = ?2) AND step >= ?3 AND seq > ?4"
-        " ORDER BY step, seq",
+        " AND seq <= ?5 ORDER BY step, seq",
         &s, err);
     if (status != VQ_OK)
         return status;
@@ -327,13 +328,10 @@ enum vq_status vq_store_points_after(struct vq_store *store, const char *id, con
     vq_stmt_text(s, 2, metric);
     vq_stmt_int(s, 3, from_step);
     vq_stmt_int(s, 4, after);
-    while ((status = vq_stmt_step(s, &more, err)) == VQ_OK && more) {
-        int64_t at = vq_column_int(s, 4);
-        *seq = at > *seq ? at : *seq;
-        if (!row(ud, vq_column_int(s, 0), vq_column_real(s, 1),
-                 vq_real_of(s, vq_column_text(s, 2), 3)))
+    vq_stmt_int(s, 5, upto);
+    while ((status = vq_stmt_step(s, &more, err)) == VQ_OK && more)
+        if (!each_point(s, &ctx))
             break;
-    }
     vq_store_stmt_done(store, s);
     return status;
 }

@@ -271,6 +271,7 @@ struct vq_metric_info {
     int64_t points;
     int64_t first_step, last_step; /* lowest and highest */
     double last;                   /* the value logged last; may be NaN or infinite */
+    int64_t last_seq;              /* and its number, in the order in which the run logged */
     double min, max;               /* of the finite points; NaN if none is */
 };
 
@@ -284,12 +285,13 @@ typedef bool (*vq_point_row)(void *ud, int64_t step, double time, double value);
 enum vq_status vq_store_points(struct vq_store *store, const char *id, const char *metric,
                                vq_point_row row, void *ud, struct vq_err *err);
 
-/* Points of one metric that were logged after `seq` (-1: all), from `from_step` on; *seq becomes
- * that of the last one given. For following a run that is still being written: from_step keeps
- * what is read again small. */
-enum vq_status vq_store_points_after(struct vq_store *store, const char *id, const char *metric,
-                                     int64_t from_step, int64_t *seq, vq_point_row row, void *ud,
-                                     struct vq_err *err);
+/* Points of one metric from `from_step` on that were logged after number `after` (-1: from the
+ * first) and not after number `upto`, by step, then in the order of logging. For following a run
+ * that is still being written: up to a metric's last_seq there are as many as its `points` said at
+ * that time, whatever has come since; from_step keeps what is read again small. */
+enum vq_status vq_store_points_between(struct vq_store *store, const char *id, const char *metric,
+                                       int64_t from_step, int64_t after, int64_t upto,
+                                       vq_point_row row, void *ud, struct vq_err *err);
 
 /* Looks again which runs of this machine have died, as opening does, and marks them. *gone (may be
  * NULL) says whether run `id` is one of those, marked or, in a read-only store, not. */

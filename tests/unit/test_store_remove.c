@@ -314,29 +314,59 @@ static bool keep_point(void *ud, int64_t step, double time, double value)
     return true;
 }
 
-static void test_points_after(void **state)
+static bool keep_info(void *ud, const struct vq_metric_info *m)
+{
+    if (strcmp(m->name, "loss") == 0)
+        *(struct vq_metric_info *)ud = *m;
+    return true;
+}
+
+/* The losses after *seq and up to the last one that `m` counts, as somebody who follows the run
+ * reads them. */
+static struct points follow(struct vq_store *reader, const char *id, int64_t from_step,
+                            int64_t *seq, const struct vq_metric_info *m)
+{
+    struct points p = {0};
+    ok(vq_store_points_between(reader, id, "loss", from_step, *seq, m->last_seq, keep_point, &p,
+                               err));
+    *seq = m->last_seq;
+    return p;
+}
+
+/* A reader beside the writer, each with its own connection. */
+static void test_points_between(void **state)
 {
     (void)state;
-    struct vq_store *store = fresh("after.db");
+    struct vq_store *store = fresh("after.db"), *reader = fresh("after.db");
     struct vq_run *run = begin_run(store, "train");
     const char *id = vq_run_id(run);
     int64_t seq = -1;
-    struct points p = {0};
+    struct vq_metric_info m = {0};
     for (int i = 0; i < 3; i++)
         ok(vq_run_metric(run, "loss", i, 1, err));
     ok(vq_run_metric(run, "other", 7, 1, err));
     ok(vq_run_flush(run, err));
-    ok(vq_store_points_after(store, id, "loss", INT64_MIN, &seq, keep_point, &p, err));
-    assert_int_equal(p.n, 3);
-    ok(vq_store_points_after(store, id, "loss", INT64_MIN, &seq, keep_point, &p, err));
-    assert_int_equal(p.n, 3);
+    ok(vq_store_metrics(reader, id, keep_info, &m, err));
+    assert_true(m.points == 3 && m.last_seq == 2);
+    assert_int_equal(follow(reader, id, INT64_MIN, &seq, &m).n, 3);
+    assert_int_equal(follow(reader, id, INT64_MIN, &seq, &m).n, 0);
     ok(vq_run_metric(run, "loss", 2, 1, err)); /* a step that is logged twice */
-    ok(vq_run_metric(run, "loss", 3, 1, err));
+    ok(vq_run_metric(run, "loss", 1, 1, err)); /* and an earlier one */
     ok(vq_run_flush(run, err));
-    ok(vq_store_points_after(store, id, "loss", 2, &seq, keep_point, &p, err));
-    assert_int_equal(p.n, 5);
-    assert_true(p.steps[3] == 2 && p.steps[4] == 3);
+    ok(vq_store_metrics(reader, id, keep_info, &m, err));
+    ok(vq_run_metric(run, "loss", 2, 1, err)); /* between counting and reading */
+    ok(vq_run_metric(run, "loss", 4, 1, err));
+    ok(vq_run_flush(run, err));
+    assert_int_equal(m.points, 5);
+    int64_t again = seq;
+    assert_int_equal(follow(reader, id, 2, &again, &m).n, 1); /* one is missed, and it is seen */
+    struct points p = follow(reader, id, INT64_MIN, &seq, &m);
+    assert_true(p.n == 2 && p.steps[0] == 1 && p.steps[1] == 2);
+    ok(vq_store_metrics(reader, id, keep_info, &m, err));
+    p = follow(reader, id, 2, &seq, &m);
+    assert_true(m.points == 7 && p.n == 2 && p.steps[0] == 2 && p.steps[1] == 4);
     end_run(run);
+    vq_store_close(reader);
     vq_store_close(store);
 }
 
@@ -422,7 +452,7 @@ int main(void)
         cmocka_unit_test(test_read_only_refuses),
         cmocka_unit_test(test_names_and_notes),
         cmocka_unit_test(test_statistics),
-        cmocka_unit_test(test_points_after),
+        cmocka_unit_test(test_points_between),
         cmocka_unit_test(test_members),
         cmocka_unit_test(test_parameters),
     };
