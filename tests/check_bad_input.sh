@@ -59,6 +59,16 @@ cp $model nan.safetensors
 printf '\000\000\300\177' | dd of=nan.safetensors bs=1 seek=$((8 + header + at + 40)) conv=notrunc \
     2> /dev/null
 refused nan.safetensors 'transformer_layers_1/scanned_attn2/quantizer/c_sum'
+# And in a scale of int8 numbers.
+want 0 vqsh --no-log --quiet -c "load $model; save int8.safetensors --weights int8"
+header=$(od -An -tu4 -N4 int8.safetensors | tr -d ' ')
+at=$(head -c $((8 + header)) int8.safetensors | tail -c "$header" |
+    grep -o '"transformer_layers_1/scanned_attn2/res_proj/kernel_scale":{[^}]*}' |
+    sed 's/.*"data_offsets":\[\([0-9]*\),.*/\1/')
+printf '\000\000\200\277' | dd of=int8.safetensors bs=1 seek=$((8 + header + at + 4 * (2 * 128 + 5))) \
+    conv=notrunc 2> /dev/null
+refused int8.safetensors \
+    'scanned_attn2/res_proj/kernel_scale: expected finite numbers of at least 0, found -1 in row 2, column 5'
 
 # A configuration that is missing, broken, or of another model.
 cp $golden/tied/model.safetensors bare.safetensors

@@ -102,8 +102,8 @@ const char *vq_ckpt_meta(const struct vq_ckpt *c, const char *key);
 enum vq_status vq_tensor_read_f32(const struct vq_tensor *t, float *dst, struct vq_err *err);
 /* The n elements from `first` on, without those checks. */
 void vq_tensor_read_part(const struct vq_tensor *t, size_t first, size_t n, float *dst);
-/* Whether all scales of t are finite and not negative; VQ_ENUM, naming the first that is not. A
- * tensor without scales passes. */
+/* Whether all scales of t are finite and not negative; VQ_ENUM, naming the first that is not, its
+ * row and column among the scales. A tensor without scales passes. */
 enum vq_status vq_tensor_check_scales(const struct vq_tensor *t, struct vq_err *err);
 size_t vq_tensor_scales(const struct vq_tensor *t); /* how many; 0 without */
 /* The n elements from `first` on were read and will not be soon: their pages need not stay in this

@@ -174,9 +174,9 @@ enum vq_status vq_tensor_check_scales(const struct vq_tensor *t, struct vq_err *
         float x = scale_at(t, i);
         if (!isfinite(x) || x < 0.0f)
             return vq_fail(err, VQ_ENUM,
-                           "tensor %s_scale: expected finite numbers of at least 0, found %g at "
-                           "%zu",
-                           t->name, (double)x, i);
+                           "tensor %s_scale: expected finite numbers of at least 0, found %g in "
+                           "row %zu, column %zu",
+                           t->name, (double)x, i / (size_t)t->shape[1], i % (size_t)t->shape[1]);
     }
     return VQ_OK;
 }

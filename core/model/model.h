@@ -30,8 +30,9 @@ struct vq_model;
  * Opens a checkpoint (see vq_ckpt_open for the kinds of path) and settles its configuration:
  * shapes, then preset (given, or guessed from the shapes), then metadata or config.json, then
  * `set`. Every parameter the configuration calls for must be there with the right shape and a real
- * dtype; the codebooks must be finite. Unknown parameters are refused: they belong to another
- * program's model. Errors name the tensor, what was expected and what was found.
+ * dtype, or be int8 with scales; codebooks and scales must be finite. Unknown parameters are
+ * refused: they belong to another program's model. Errors name the tensor, what was expected and
+ * what was found.
  */
 enum vq_status vq_model_open(struct vq_model **out, const char *path,
                              const struct vq_model_options *options, struct vq_err *err);

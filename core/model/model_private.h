@@ -23,7 +23,7 @@ struct vq_model {
 /* Sets the fields that the checkpoint's tensors tell, with origin VQ_FROM_SHAPES. */
 enum vq_status vq_model_infer(struct vq_model *m, struct vq_err *err);
 /* Every parameter that the configuration calls for, and no other, is there with its shape and a
- * real dtype; codebooks are finite. Sets m->params. */
+ * real dtype, or int8 with scales that are some; codebooks are finite. Sets m->params. */
 enum vq_status vq_model_check(struct vq_model *m, struct vq_err *err);
 
 /* Preset, metadata or config.json, then `set`; opens the vocabulary and writes the note. */

@@ -242,7 +242,7 @@ static enum vq_status check_tensor(const struct vq_tensor *t, const struct vq_pa
         return vq_fail(err, VQ_ESHAPE,
                        "tensor %s: expected float32, bfloat16, float16 or float64, found %s",
                        p->name, vq_dtype_name(t->dtype));
-    return VQ_OK;
+    return vq_tensor_check_scales(t, err);
 }
 
 /* Both lists are in the checkpoint's order, so the first difference is a tensor missing here (the
@@ -308,6 +308,8 @@ enum vq_status vq_model_check(struct vq_model *m, struct vq_err *err)
     if (!st)
         st = check_params(m, specs, n, err);
     free(specs);
+    if (vq_model_is_int8(m))
+        vq_ckpt_forget(m->ckpt, NULL, 0, 0); /* the scales */
     for (int i = 0; !st && i < (int)vq_config_modules(&m->settings.v); i++) {
         st = check_numbers(m, i, "quantizer/c_sum", -INFINITY, err);
         if (!st)
