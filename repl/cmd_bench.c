@@ -265,8 +265,8 @@ const struct sh_cmd cmd_bench = {
         "dense computes the whole T x T, as the paper's rival does; blocked leaves out what the "
         "causal mask would throw away. One sequence, gradients through all of it, one layer unless "
         "--set n_layer says otherwise (default preset: enwik8, the shape of the paper's). What "
-        "would take a quadratic "
-        "model longer than --patience is extrapolated from the two lengths before, and said to be. "
+        "would take a quadratic model longer than --patience is extrapolated from the two lengths "
+        "before, and said to be; before the first length, parts of it are tried. "
         "Takes some ten minutes on two cores.",
     .examples = bench_examples,
     .max_args = 1,

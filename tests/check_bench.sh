@@ -56,4 +56,7 @@ want 0 vqsh --db b.db --format csv -c "sql \"SELECT count(*) AS n FROM v_metrics
 want 0 vqsh --no-log --format csv -c \
     'bench paper --preset text-tiny --length 64 --length 128 --repeats 1 --patience 0'
 [ "$(grep -c 'dense blocked' out)" = 2 ] || fail 'without patience nothing is extrapolated'
+want 0 vqsh --no-log --format csv -c \
+    'bench paper --preset text-tiny --length 4096 --repeats 1 --patience 0'
+[ "$(grep -c 'dense blocked' out)" = 2 ] || fail 'one length alone is not extrapolated'
 exit $status

@@ -16,6 +16,11 @@
 #define MOST_TOKENS  512  /* of generation, in a repeat */
 #define LEAST_TOKENS 4
 
+/* The two longest lengths at which a quadratic model was measured, 0: none. */
+struct known {
+    double n[2], seconds[2];
+};
+
 struct bench {
     const struct vq_settings *settings;
     const struct vq_paper_options *o;
@@ -23,6 +28,7 @@ struct bench {
     struct vq_params *layout;
     float *params, *grads;
     int32_t *tokens; /* as many as the longest length, and generation's */
+    struct known known[2][VQ_PAPER_MODELS];
     struct vq_err *err;
 };
 
@@ -93,24 +99,20 @@ static double balance_of(const struct vq_config *c, enum vq_attention model)
     return model == VQ_ATTENTION_DENSE ? keys : 2.0 * keys;
 }
 
-/* What a quadratic model will take, in all; 0 while nothing is known. */
-static double expected(const struct bench *b, size_t length, enum vq_paper_work w,
-                       enum vq_attention model)
+/* What n tokens will take a quadratic model, in all; 0 while nothing is known. */
+static double expected(const struct bench *b, size_t n, int w, int model)
 {
-    double n[2] = {0.0, 0.0}, seconds[2] = {0.0, 0.0};
-    for (size_t i = 0; i < length; i++) {
-        const struct vq_paper_cell *c = &b->out->at[i][w][model];
-        if (!c->repeats)
-            continue;
-        n[0] = n[1];
-        seconds[0] = seconds[1];
-        n[1] = (double)b->o->lengths[i];
-        seconds[1] = c->seconds * n[1];
-    }
-    if (n[1] <= 0.0)
+    const struct known *k = &b->known[w][model];
+    if (k->n[1] <= 0.0)
         return 0.0;
-    return vq_paper_extrapolate(balance_of(&b->settings->v, model), n[0], seconds[0], n[1],
-                                seconds[1], (double)b->o->lengths[length]);
+    return vq_paper_extrapolate(balance_of(&b->settings->v, (enum vq_attention)model), k->n[0],
+                                k->seconds[0], k->n[1], k->seconds[1], (double)n);
+}
+
+static void learn(struct bench *b, size_t n, int w, int model, double seconds)
+{
+    struct known *k = &b->known[w][model];
+    *k = (struct known){{k->n[1], (double)n}, {k->seconds[1], seconds}};
 }
 
 static void tell(const struct bench *b, enum vq_paper_work w, enum vq_attention model, size_t n)
@@ -183,7 +185,7 @@ static enum vq_status run_once(const struct bench *b, enum vq_attention model, s
 }
 
 /* The models take turns until each has its repeats, or has taken long enough. */
-static enum vq_status measure_training(const struct bench *b, size_t i)
+static enum vq_status measure_training(struct bench *b, size_t i)
 {
     struct times t[2][VQ_PAPER_MODELS] = {0};
     bool skip[2][VQ_PAPER_MODELS];
@@ -191,8 +193,7 @@ static enum vq_status measure_training(const struct bench *b, size_t i)
     enum vq_status st = VQ_OK;
     for (int w = 0; w < 2; w++)
         for (int m = 0; m < VQ_PAPER_MODELS; m++)
-            skip[w][m] = m != VQ_ATTENTION_CODES &&
-                         expected(b, i, (enum vq_paper_work)w, (enum vq_attention)m) > b->o->limit;
+            skip[w][m] = m != VQ_ATTENTION_CODES && expected(b, length, w, m) > b->o->limit;
     for (int r = 0; !st && r < b->o->repeats; r++) {
         for (int m = 0; !st && m < VQ_PAPER_MODELS; m++) {
             struct times *use[2];
@@ -204,21 +205,58 @@ static enum vq_status measure_training(const struct bench *b, size_t i)
     }
     for (int w = 0; !st && w < 2; w++) {
         for (int m = 0; m < VQ_PAPER_MODELS; m++) {
-            double all = skip[w][m] ? expected(b, i, (enum vq_paper_work)w, (enum vq_attention)m)
-                                    : median(&t[w][m]);
+            double all = skip[w][m] ? expected(b, length, w, m) : median(&t[w][m]);
             b->out->at[i][w][m] = (struct vq_paper_cell){all / (double)length, t[w][m].n};
+            if (!skip[w][m])
+                learn(b, length, w, m, all);
         }
     }
     return st;
 }
 
-/* Code, tables and threads that the first run finds cold. */
-static enum vq_status warm_up(const struct bench *b)
+/* ---- before the first length ---- */
+
+/* The shortest length at which to try, and the next: 1/64, 1/16 and 1/4 of the first one asked
+ * for, in whole blocks. */
+static size_t trial(const struct bench *b, size_t part)
+{
+    size_t L = (size_t)b->settings->v.block_len, n = b->o->lengths[0] / part;
+    return n < L ? L : n / L * L;
+}
+
+/* One run of a quadratic model at n tokens of what is not known well enough: of anything at first,
+ * then of what will take too long at the first length. */
+static enum vq_status try_length(struct bench *b, int m, size_t n)
+{
+    struct times t[2] = {{.n = 0}, {.n = 0}}, *use[2];
+    for (int w = 0; w < 2; w++) {
+        bool known = b->known[w][m].n[1] > 0.0;
+        bool wanted = !known || expected(b, b->o->lengths[0], w, m) > b->o->limit;
+        use[w] = wanted && expected(b, n, w, m) <= b->o->limit ? &t[w] : NULL;
+    }
+    enum vq_status st =
+        use[0] || use[1] ? run_once(b, (enum vq_attention)m, n, use[0], use[1]) : VQ_OK;
+    for (int w = 0; !st && w < 2; w++)
+        if (use[w])
+            learn(b, n, w, m, t[w].seconds[0]);
+    return st;
+}
+
+/* The first run finds code, tables and threads cold, and does not count. */
+static enum vq_status warm_up(struct bench *b)
 {
     enum vq_status st = VQ_OK;
+    size_t last = 0;
     for (int m = 0; !st && m < VQ_PAPER_MODELS; m++) {
         struct times forward = {.n = 0}, train = {.n = 0};
-        st = run_once(b, (enum vq_attention)m, b->o->lengths[0], &forward, &train);
+        st = run_once(b, (enum vq_attention)m, trial(b, 64), &forward, &train);
+    }
+    for (size_t part = 64; part > 1; part /= 4) {
+        size_t n = trial(b, part);
+        for (int m = VQ_ATTENTION_DENSE; !st && m < VQ_PAPER_MODELS; m++)
+            if (n > last && n < b->o->lengths[0])
+                st = try_length(b, m, n);
+        last = n;
     }
     return st;
 }

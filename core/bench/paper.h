@@ -9,7 +9,9 @@
  * Repeats of the models take turns, so that what else runs on the machine meets all of them; a
  * figure is the median. What would take a quadratic model too long is extrapolated: time grows as
  * a n + b n^2, through the two longest lengths measured; through one alone, or where noise leaves a
- * or b below 0, with a / b from counts of operations.
+ * or b below 0, with a / b from counts of operations. So that this holds for the first length too,
+ * shorter ones (1/64, 1/16, 1/4 of it, in whole blocks) are tried before, as many as are needed to
+ * know; only the shortest is run whatever it takes.
  */
 #ifndef VQ_CORE_BENCH_PAPER_H
 #define VQ_CORE_BENCH_PAPER_H

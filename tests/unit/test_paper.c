@@ -94,6 +94,43 @@ static void test_run(void **unused)
     vq_paper_release(&p);
 }
 
+/* Training of quadratic models at the longest length so far. */
+static void tell_longest(void *ud, enum vq_paper_work w, enum vq_attention model, size_t length)
+{
+    size_t *longest = ud;
+    if (w != VQ_PAPER_GENERATE && model != VQ_ATTENTION_CODES && length > *longest)
+        *longest = length;
+}
+
+/* There is one length alone, and the limit holds for it. */
+static void test_first_length(void **unused)
+{
+    static const size_t length[] = {4096};
+    struct vq_settings s = tiny();
+    struct vq_paper p;
+    (void)unused;
+    for (int patient = 0; patient < 2; patient++) {
+        size_t longest = 0;
+        const struct vq_paper_options o = {.lengths = length,
+                                           .n_length = 1,
+                                           .repeats = 1,
+                                           .limit = patient ? 1000 : 0,
+                                           .memory = UINT64_MAX,
+                                           .ud = &longest,
+                                           .progress = tell_longest};
+        assert_int_equal(vq_paper_run(&p, &s, &o, &err), VQ_OK);
+        assert_int_equal(longest, patient ? 4096 : 64);
+        for (int w = 0; w <= VQ_PAPER_TRAIN; w++) {
+            assert_int_equal(p.at[0][w][VQ_ATTENTION_CODES].repeats, 1);
+            for (int m = VQ_ATTENTION_DENSE; m < VQ_PAPER_MODELS; m++) {
+                assert_int_equal(p.at[0][w][m].repeats, patient);
+                assert_true(p.at[0][w][m].seconds > 0 && p.at[0][w][m].seconds < 10);
+            }
+        }
+        vq_paper_release(&p);
+    }
+}
+
 static bool yes(void *ud)
 {
     (void)ud;
@@ -133,6 +170,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_extrapolate),
         cmocka_unit_test(test_run),
+        cmocka_unit_test(test_first_length),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
