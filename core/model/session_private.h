@@ -1,6 +1,7 @@
 /*
- * What session.c (state, blocks), attention.c (one module over one block), attention_step.c (over
- * one token of each sequence) and state_file.c share. Nobody else includes this.
+ * What session.c (state), session_feed.c (blocks), attention.c (one module over one block),
+ * attention_step.c (over one token of each sequence) and state_file.c share. Nobody else includes
+ * this.
  *
  * Values and codes of the window live in buffers of `cap` rows for each sequence and head, oldest
  * first from row `start`. A block appends its rows behind the window; committing folds the rows
@@ -10,6 +11,7 @@
 #ifndef VQ_CORE_MODEL_SESSION_PRIVATE_H
 #define VQ_CORE_MODEL_SESSION_PRIVATE_H
 
+#include "core/base/mem.h"
 #include "core/model/engine_private.h"
 #include "core/model/session.h"
 #include "core/model/values.h"
@@ -76,6 +78,31 @@ struct vq_session {
     struct vq_state_reads reads;
     struct vq_scratch s;
 };
+
+static inline size_t vq_session_heads(const struct vq_session *s)
+{
+    return s->B * s->e->H;
+}
+
+/* n floats for each of a * b places, or a * b things of `size` bytes, zeroed; NULL where memory or
+ * the sizes are too much. */
+static inline float *vq_floats(size_t a, size_t b, size_t n)
+{
+    size_t ab, all;
+    return vq_mul_ok(a, b, &ab) && vq_mul_ok(ab, n, &all) ? vq_alloc_f32(all) : NULL;
+}
+
+static inline void *vq_zeroed(size_t a, size_t b, size_t size)
+{
+    size_t ab;
+    return vq_mul_ok(a, b, &ab) ? vq_calloc(ab, size) : NULL;
+}
+
+/* session_feed.c: tokens per sequence in one block, at most. */
+size_t vq_block_limit(size_t B);
+/* The buffers of blocks of n tokens (0: none are held), with logits of so many rows. */
+uint64_t vq_scratch_bytes(const struct vq_engine *e, size_t B, size_t n, size_t logits_rows);
+void vq_scratch_free(struct vq_scratch *s);
 
 /* The tensor of a state file that holds tokens (state_tokens.c). */
 #define VQ_STATE_TOKENS "tokens"
