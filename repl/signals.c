@@ -44,6 +44,18 @@ static void on_end(int sig)
     wake_up();
 }
 
+/* Nothing can go on without the page; the default action follows, so that the run counts as
+ * crashed. */
+static void on_lost_page(int sig)
+{
+    static const char text[] =
+        "vqsh: a page of a mapped file cannot be read: the file of a model or of data was made "
+        "shorter, or its disk fails; write a new file beside it and rename it\n";
+    ssize_t n = write(STDERR_FILENO, text, sizeof(text) - 1);
+    (void)n;
+    raise(sig);
+}
+
 void sh_signals_install(void)
 {
     struct sigaction sa = {.sa_handler = SIG_IGN}, old;
@@ -55,6 +67,10 @@ void sh_signals_install(void)
     sigaction(SIGINT, &sa, NULL);
     sa.sa_handler = on_continue;
     sigaction(SIGCONT, &sa, NULL);
+    sa.sa_handler = on_lost_page;
+    sa.sa_flags = SA_RESETHAND;
+    sigaction(SIGBUS, &sa, NULL);
+    sa.sa_flags = 0;
     sa.sa_handler = on_end;
     sigaction(SIGTERM, &sa, NULL);
     /* nohup leaves SIGHUP ignored, and so do we. */

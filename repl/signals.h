@@ -5,6 +5,7 @@
  * SIGINT stops the command that runs (through sh_cancel) or clears the line at the prompt; the
  * third within one command leaves at once with 130, for a command that does not answer. SIGTERM and
  * SIGHUP stop the command and end the program. SIGPIPE is ignored: a closed pipe is a failed write.
+ * SIGBUS, a mapped file that lost its pages, says so before it kills.
  */
 #ifndef VQ_REPL_SIGNALS_H
 #define VQ_REPL_SIGNALS_H

@@ -70,6 +70,13 @@ printf '\000\000\200\277' | dd of=int8.safetensors bs=1 seek=$((8 + header + at 
 refused int8.safetensors \
     'scanned_attn2/res_proj/kernel_scale: expected finite numbers of at least 0, found -1 in row 2, column 5'
 
+# A file that another program cuts after it was opened: the shell says what killed it.
+cp $model cut.safetensors
+printf 'load cut.safetensors\n!truncate -s 5000 cut.safetensors\nscore --text abc\n' > cut.vqsh
+ulimit -c 0
+want 135 vqsh --no-log cut.vqsh
+says 'made shorter'
+
 # A configuration that is missing, broken, or of another model.
 cp $golden/tied/model.safetensors bare.safetensors
 want 0 vqsh --no-log -c 'load bare.safetensors; info'

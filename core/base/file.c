@@ -16,10 +16,13 @@
 
 bool vq_fd_on_network(int fd)
 {
-    /* Magics from statfs(2). */
+    /* Magics from statfs(2), and of clusters whose modules are not in the kernel. */
     static const unsigned long network[] = {
-        0x6969 /* NFS */,    0xff534d42 /* CIFS */, 0xfe534d42 /* SMB2 */, 0x65735546 /* FUSE */,
-        0x01021997 /* 9P */, 0x00c36400 /* CEPH */, 0x5346414f /* AFS */,  0x0bd00bd0 /* LUSTRE */,
+        0x6969 /* NFS */,        0xff534d42 /* CIFS */,  0xfe534d42 /* SMB2 */,
+        0x517b /* SMB */,        0x65735546 /* FUSE */,  0x01021997 /* 9P */,
+        0x00c36400 /* CEPH */,   0x5346414f /* AFS */,   0x73757245 /* CODA */,
+        0x0bd00bd0 /* LUSTRE */, 0x47504653 /* GPFS */,  0x19830326 /* BEEGFS */,
+        0xaad7aaea /* PANFS */,  0x7461636f /* OCFS2 */, 0x01161970 /* GFS2 */,
     };
     struct statfs fs;
     if (fstatfs(fd, &fs) != 0)
