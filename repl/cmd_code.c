@@ -177,7 +177,8 @@ static enum vq_status list_channels(struct one_code *o, struct vq_err *err)
     struct vq_patch p;
     if (!o->trace || !vq_vocab_is_image(o->vocab))
         return VQ_OK;
-    enum vq_status status = vq_patch_mean(&p, o->trace, o->module, o->head, o->code, 0, err);
+    enum vq_status status =
+        vq_patch_mean(&p, o->trace, o->vocab, o->module, o->head, o->code, 0, err);
     if (status != VQ_OK)
         return status;
     sh_part_list(&o->part, "channels", "channel members share mean");
@@ -260,8 +261,8 @@ static enum sh_rc show_patch(struct one_code *o, const struct sh_args *a)
     struct vq_patch p;
     if (!vq_vocab_is_image(o->vocab))
         return sh_bad_arg(sh, sh_opt_word(a, "patch"), "only models of pictures have patches");
-    if (vq_patch_mean(&p, o->trace, o->module, o->head, o->code, (int)sh_opt_int(a, "radius"),
-                      &err) != VQ_OK)
+    if (vq_patch_mean(&p, o->trace, o->vocab, o->module, o->head, o->code,
+                      (int)sh_opt_int(a, "radius"), &err) != VQ_OK)
         return sh_fail(sh, &err);
     const size_t shape[] = {p.side, p.side, 3};
     if (sh_opt_given(a, "out")) {

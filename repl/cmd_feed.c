@@ -95,6 +95,7 @@ static enum sh_rc run_feed(struct sh *sh, const struct sh_args *a)
     enum sh_rc rc = sh_input_read(sh, a, vq_model_vocab(m->model), &in);
     if (rc != SH_OK)
         return rc;
+    sh_input_go_on(&in, vq_model_vocab(m->model), sh_place(m));
     rc = feed(sh, m, &in, !sh_opt_flag(a, "no-eos"));
     sh_input_release(&in);
     return rc;

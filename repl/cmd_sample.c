@@ -134,6 +134,8 @@ static enum vq_status draw(struct sh_sampling *s, struct vq_err *err)
                                           .seed = s->seed,
                                           .length = s->length,
                                           .stop_at_eos = !s->image,
+                                          .bytes = s->image ? s->vocab : NULL,
+                                          .place = s->given,
                                           .cancel = sh_cancel(s->sh),
                                           .ud = s,
                                           .token = take_token};
@@ -319,7 +321,6 @@ static void set_sampler(struct sh_sampling *s)
     s->sampler.top_k = sh_opt_given(a, "top-k") ? sh_opt_int(a, "top-k") : set->top_k;
     if (strcmp(sh_opt_text(a, "top-p-rule"), "reference") == 0)
         s->sampler.rule = VQ_TOP_P_REFERENCE;
-    s->sampler.first_id = s->image ? VQ_N_SPECIAL : 0;
 }
 
 /* Before hours of drawing: is there a folder that files can go to? One that is named as a folder is
@@ -508,7 +509,8 @@ const struct sh_cmd cmd_sample = {
               "draw.\n\n"
               "Text is streamed as it comes, in whole characters on a terminal; --out keeps the "
               "raw bytes. Pictures become one PNG each and a contact sheet; special ids are never "
-              "drawn. Files of several samples get -0, -1, ... in their names. Recorded as a run "
+              "drawn, nor ids of another channel than the next. Files of several samples get -0, "
+              "-1, ... in their names. Recorded as a run "
               "with its samples. Ctrl-C keeps what was drawn.",
     .examples = sample_examples,
     .needs = SH_NEED_MODEL,

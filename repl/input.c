@@ -147,3 +147,9 @@ enum vq_status sh_input_lead_with_eos(struct sh_input *in, struct vq_err *err)
     in->cols++;
     return VQ_OK;
 }
+
+void sh_input_go_on(struct sh_input *in, const struct vq_vocab *v, uint64_t place)
+{
+    if (in->is_text)
+        vq_vocab_move(v, place, in->tokens, in->cols);
+}

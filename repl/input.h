@@ -43,6 +43,9 @@ void sh_input_release(struct sh_input *in);
 /* Puts eos in front of the only row, as a text at the start of a sequence has it in training. */
 enum vq_status sh_input_lead_with_eos(struct sh_input *in, struct vq_err *err);
 
+/* Makes a text that was read the continuation of a document of which `place` bytes are there. */
+void sh_input_go_on(struct sh_input *in, const struct vq_vocab *v, uint64_t place);
+
 /* Encodes text or reads a file's tokens, for options of other names. */
 enum vq_status sh_input_text(const struct vq_vocab *v, const char *text, size_t size,
                              struct sh_input *out, struct vq_err *err);

@@ -90,8 +90,8 @@ static enum vq_status draw_one_patch(struct sh_plotting *p, const struct vq_trac
     struct patches s = {0};
     struct viz_canvas *top = NULL, *bottom = NULL;
     struct viz_sheet sheet = viz_sheet_default();
-    enum vq_status status =
-        vq_patch_mean(&patch, t, at.module, at.head, code, (int)sh_opt_int(p->a, "radius"), err);
+    enum vq_status status = vq_patch_mean(&patch, t, vq_model_vocab(p->m->model), at.module,
+                                          at.head, code, (int)sh_opt_int(p->a, "radius"), err);
     if (status != VQ_OK)
         return status;
     float shares[3];
@@ -133,7 +133,7 @@ static enum vq_status draw_all_patches(struct sh_plotting *p, const struct vq_tr
         if (vq_cancelled(sh_cancel(p->sh)))
             status = vq_fail(err, VQ_ECANCELLED, "interrupted");
         else
-            status = vq_patch_mean(&patch, t, at.module, at.head, code,
+            status = vq_patch_mean(&patch, t, vq_model_vocab(p->m->model), at.module, at.head, code,
                                    (int)sh_opt_int(p->a, "radius"), err);
         if (status != VQ_OK)
             break;
@@ -181,17 +181,21 @@ struct painting {
     uint8_t heat[PIXELS * 3], over[PIXELS * 3];
 };
 
+/* Byte `at` of the picture, unless the id stands for none. */
+static void paint_byte(struct painting *x, const struct vq_vocab *v, size_t at, int32_t id)
+{
+    int byte = vq_vocab_byte_at(v, at, id);
+    if (byte >= 0)
+        x->seen[at] = (uint8_t)byte;
+}
+
 /* The picture so far; what was not fed yet is grey. */
-static void paint_seen(struct painting *x, const struct sh_tokens *t, size_t n)
+static void paint_seen(struct painting *x, const struct vq_vocab *v, const struct sh_tokens *t,
+                       size_t n)
 {
     memset(x->seen, 0x60, sizeof(x->seen));
-    for (size_t i = 0; i < n; i++) {
-        int row, column, channel;
-        int32_t id = sh_tokens_input(t, i);
-        if (vq_pixel_at((int64_t)i, &row, &column, &channel) && id >= VQ_N_SPECIAL)
-            x->seen[((size_t)row * SIDE + (size_t)column) * 3 + (size_t)channel] =
-                (uint8_t)(id - VQ_N_SPECIAL);
-    }
+    for (size_t i = 1; i < n && i <= sizeof(x->seen); i++)
+        paint_byte(x, v, i - 1, sh_tokens_input(t, i));
 }
 
 /* Colours of the numbers, and the picture in grey with these colours laid over it. */
@@ -240,7 +244,7 @@ enum vq_status sh_draw_attn_grid(struct sh_plotting *p, struct viz_canvas **out,
             else
                 outside += r.map[i];
         }
-        paint_seen(x, &r.t, r.keys);
+        paint_seen(x, vq_model_vocab(p->m->model), &r.t, r.keys);
         paint_heat(x, sh_opt_flag(p->a, "log"));
         snprintf(query, sizeof(query), "query at row %d, column %d", row, column);
         snprintf(off, sizeof(off), "weights; %.4f on eos", outside);
@@ -264,15 +268,13 @@ static enum vq_status draw_bits(struct sh_plotting *p, const struct sh_surprisin
     memset(x->seen, 0x60, sizeof(x->seen));
     for (size_t i = 0; i < s->n; i++) {
         int row, column, channel;
-        int32_t id = sh_surprise_target(s, i);
         if (!vq_pixel_at((int64_t)i + 1, &row, &column, &channel))
             continue;
         size_t at = (size_t)row * SIDE + (size_t)column;
         x->v[at] += s->v[i].nats * BITS;
         sum += s->v[i].nats * BITS;
         top = fmax(top, x->v[at]);
-        if (id >= VQ_N_SPECIAL)
-            x->seen[at * 3 + (size_t)channel] = (uint8_t)(id - VQ_N_SPECIAL);
+        paint_byte(x, vq_model_vocab(s->m->model), i, sh_surprise_target(s, i));
     }
     paint_heat(x, sh_opt_flag(p->a, "log"));
     snprintf(mean, sizeof(mean), "%.3f bits per byte", sum / (double)s->n);

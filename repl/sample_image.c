@@ -18,6 +18,24 @@
 #define SHEET_ZOOM    3
 #define SHEET_CAPTION 48
 
+/* Tokens of another channel than stands at their place, which only --tokens can have fed. */
+static enum vq_status check_fed(const struct vq_vocab *v, const struct sh_history *h,
+                                struct vq_err *err)
+{
+    char found[64], first[64], last[64];
+    for (size_t i = 0; i < h->n; i++) {
+        int32_t id = h->tokens[i];
+        if (id < VQ_N_SPECIAL || vq_vocab_byte_at(v, i, id) >= 0)
+            continue;
+        return vq_fail(err, VQ_EINVAL,
+                       "byte %zu of the picture that was fed is %s (id %d); expected %s to %s", i,
+                       vq_vocab_piece(v, id, found, sizeof(found)), (int)id,
+                       vq_vocab_piece(v, vq_vocab_byte_id(v, i, 0), first, sizeof(first)),
+                       vq_vocab_piece(v, vq_vocab_byte_id(v, i, UINT8_MAX), last, sizeof(last)));
+    }
+    return VQ_OK;
+}
+
 /* The picture that the session holds so far, without the eos before it. */
 static enum vq_status fed_picture(struct sh_sampling *s, struct sh_history *h, struct vq_err *err)
 {
@@ -32,7 +50,7 @@ static enum vq_status fed_picture(struct sh_sampling *s, struct sh_history *h, s
         status = vq_fail(err, VQ_EINVAL,
                          "the picture that was fed is whole: nothing is left of it "
                          "to paint; reset first");
-    return status;
+    return status == VQ_OK ? check_fed(s->vocab, h, err) : status;
 }
 
 enum vq_status sh_image_plan(struct sh_sampling *s, struct vq_err *err)
@@ -51,10 +69,11 @@ enum vq_status sh_image_plan(struct sh_sampling *s, struct vq_err *err)
     return VQ_OK;
 }
 
-static void put_byte(struct sh_drawn *d, size_t at, int32_t id)
+static void put_byte(struct sh_sampling *s, size_t b, size_t at, int32_t id)
 {
-    if (at < SH_IMAGE_BYTES && id >= VQ_N_SPECIAL)
-        d->rgb[at] = (uint8_t)(id - VQ_N_SPECIAL);
+    int byte = vq_vocab_byte_at(s->vocab, at, id);
+    if (at < SH_IMAGE_BYTES && byte >= 0)
+        s->drawn[b].rgb[at] = (uint8_t)byte;
 }
 
 static enum vq_status give_fed(struct sh_sampling *s, struct vq_err *err)
@@ -63,7 +82,7 @@ static enum vq_status give_fed(struct sh_sampling *s, struct vq_err *err)
     enum vq_status status = fed_picture(s, &h, err);
     for (size_t b = 0; status == VQ_OK && b < s->n; b++)
         for (size_t i = 0; i < s->given; i++)
-            put_byte(&s->drawn[b], i, h.tokens[i]);
+            put_byte(s, b, i, h.tokens[i]);
     return status;
 }
 
@@ -115,7 +134,7 @@ static void show_rows(struct sh_sampling *s, size_t rows)
 void sh_image_put(struct sh_sampling *s, size_t b, int32_t id)
 {
     size_t at = s->given + s->drawn[b].n;
-    put_byte(&s->drawn[b], at, id);
+    put_byte(s, b, at, id);
     if (b + 1 == s->n && (at + 1) % SH_IMAGE_ROW == 0)
         show_rows(s, (at + 1) / SH_IMAGE_ROW);
 }

@@ -201,3 +201,10 @@ int32_t sh_token_at(const struct sh_model *m, size_t row, int64_t position)
         return -1;
     return t->tokens[row * t->cap + (size_t)(position - t->first)];
 }
+
+uint64_t sh_place(const struct sh_model *m)
+{
+    int64_t position = sh_model_position(m);
+    int32_t first = sh_token_at(m, 0, 0); /* -1 after `state load`: eos, as in training */
+    return (uint64_t)(position - (position > 0 && (first == VQ_EOS || first < 0)));
+}

@@ -41,6 +41,10 @@ enum vq_status sh_history(const struct sh_model *m, struct sh_history *out, stru
 enum vq_status sh_history_to_run(const struct sh_model *m, struct sh_history *out,
                                  struct vq_err *err);
 
+/* Where in its document the session's next byte stands: its position, less the eos that began it.
+ */
+uint64_t sh_place(const struct sh_model *m);
+
 /* The token at an absolute position of sequence `row`, or -1 when it is not remembered. */
 int32_t sh_token_at(const struct sh_model *m, size_t row, int64_t position);
 

@@ -145,6 +145,7 @@ static enum sh_rc prepare(struct whatif *w)
         rc = sh_failf(w->sh, "one text can follow, the input has %zu", w->in.rows);
     if (rc != SH_OK)
         return rc;
+    sh_input_go_on(&w->in, vq_model_vocab(w->m->model), sh_place(w->m));
     w->targets = w->in.tokens;
     w->n = w->in.cols;
     bool known = sh_history_to_run(w->m, &h, NULL) == VQ_OK;

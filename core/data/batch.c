@@ -52,7 +52,7 @@ static enum vq_status read_tokens(struct vq_data *d, size_t doc, uint64_t offset
         return kind->read(&d->docs, doc, offset, n, targets, d->o.cancel, err);
     enum vq_status st = kind->read(&d->docs, doc, offset, n, d->bytes, d->o.cancel, err);
     for (size_t i = 0; !st && i < n; i++)
-        targets[i] = d->bytes[i] + VQ_N_SPECIAL;
+        targets[i] = vq_vocab_byte_id(d->o.vocab, offset + i, d->bytes[i]);
     return st;
 }
 

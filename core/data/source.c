@@ -186,7 +186,7 @@ static enum vq_status check_vocab(const struct vq_docs *d, const struct vq_vocab
     return vq_fail(
         err, VQ_EUNSUPPORTED, "%s: a source of %s needs a vocabulary for %s; the model's is %s",
         d->path, d->kind->is_text ? "text" : "pictures",
-        d->kind->is_text ? "text (bytes, or a SentencePiece file)" : "pictures (image64)",
+        d->kind->is_text ? "text (bytes, or a SentencePiece file)" : "pictures (image64 or rgb64)",
         vq_vocab_spec(v));
 }
 

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "core/base/mem.h"
-#include "core/vocab/vocab.h"
 
 bool vq_pixel_at(int64_t position, int *row, int *column, int *channel)
 {
@@ -19,7 +18,8 @@ bool vq_pixel_at(int64_t position, int *row, int *column, int *channel)
 
 /* The byte of a held picture at (row, column, channel), seen from a token of it; -1 when it is
  * outside the picture or not held. */
-static int byte_at(const struct vq_trace *t, uint64_t serial, int row, int column, int channel)
+static int byte_at(const struct vq_trace *t, const struct vq_vocab *v, uint64_t serial, int row,
+                   int column, int channel)
 {
     if (row < 0 || row >= VQ_PICTURE_SIDE || column < 0 || column >= VQ_PICTURE_SIDE)
         return -1;
@@ -30,10 +30,11 @@ static int byte_at(const struct vq_trace *t, uint64_t serial, int row, int colum
         return -1;
     uint64_t there = serial + (uint64_t)step;
     int32_t id = vq_trace_token(t, there);
-    return vq_trace_position(t, there) == at && id >= VQ_N_SPECIAL ? id - VQ_N_SPECIAL : -1;
+    return vq_trace_position(t, there) == at ? vq_vocab_byte_at(v, (uint64_t)at - 1, id) : -1;
 }
 
-static void add_member(struct vq_patch *p, const struct vq_trace *t, uint64_t serial)
+static void add_member(struct vq_patch *p, const struct vq_trace *t, const struct vq_vocab *v,
+                       uint64_t serial)
 {
     int row, column, channel, radius = (int)p->side / 2;
     if (!vq_pixel_at(vq_trace_position(t, serial), &row, &column, &channel))
@@ -42,7 +43,7 @@ static void add_member(struct vq_patch *p, const struct vq_trace *t, uint64_t se
     p->channel[channel]++;
     for (size_t i = 0; i < p->side * p->side * 3; i++) {
         int dy = (int)(i / (3 * p->side)) - radius, dx = (int)(i / 3 % p->side) - radius;
-        int byte = byte_at(t, serial, row + dy, column + dx, (int)(i % 3));
+        int byte = byte_at(t, v, serial, row + dy, column + dx, (int)(i % 3));
         if (byte < 0)
             continue;
         p->mean[i] += byte;
@@ -50,8 +51,9 @@ static void add_member(struct vq_patch *p, const struct vq_trace *t, uint64_t se
     }
 }
 
-enum vq_status vq_patch_mean(struct vq_patch *out, const struct vq_trace *t, int module, int head,
-                             size_t code, int radius, struct vq_err *err)
+enum vq_status vq_patch_mean(struct vq_patch *out, const struct vq_trace *t,
+                             const struct vq_vocab *v, int module, int head, size_t code,
+                             int radius, struct vq_err *err)
 {
     *out = (struct vq_patch){0};
     if (radius < 0 || radius >= VQ_PICTURE_SIDE / 2)
@@ -67,7 +69,7 @@ enum vq_status vq_patch_mean(struct vq_patch *out, const struct vq_trace *t, int
     }
     for (uint64_t s = vq_trace_first(t); s < vq_trace_end(t); s++)
         if ((size_t)vq_trace_code(t, s, module, head) == code)
-            add_member(out, t, s);
+            add_member(out, t, v, s);
     for (size_t i = 0; i < n; i++)
         out->mean[i] = out->count[i] ? out->mean[i] / (double)out->count[i] : NAN;
     return VQ_OK;

@@ -7,6 +7,7 @@
 #define VQ_CORE_INSPECT_PATCH_H
 
 #include "core/inspect/trace.h"
+#include "core/vocab/vocab.h"
 
 #define VQ_PICTURE_SIDE  64
 #define VQ_PICTURE_BYTES (VQ_PICTURE_SIDE * VQ_PICTURE_SIDE * 3)
@@ -26,10 +27,12 @@ struct vq_patch {
 /*
  * The mean neighbourhood of the held members of a code, `radius` pixels each way, out of the same
  * picture; bytes that came after the member are part of it although the model had not seen them.
- * Release with vq_patch_release(). VQ_ENOMEM; VQ_EINVAL for a radius over 31.
+ * v is the model's vocabulary, one of pictures. Release with vq_patch_release(). VQ_ENOMEM;
+ * VQ_EINVAL for a radius over 31.
  */
-enum vq_status vq_patch_mean(struct vq_patch *out, const struct vq_trace *t, int module, int head,
-                             size_t code, int radius, struct vq_err *err);
+enum vq_status vq_patch_mean(struct vq_patch *out, const struct vq_trace *t,
+                             const struct vq_vocab *v, int module, int head, size_t code,
+                             int radius, struct vq_err *err);
 void vq_patch_release(struct vq_patch *p);
 
 #endif

@@ -74,7 +74,7 @@ static const struct vq_config_field fields[] = {
     INT(n_max_step, 1, COUNT_MAX, NULL, "steps of the schedule"),
     INT(n_extra_step, 0, COUNT_MAX, NULL, "steps after the schedule's end, at its last rate"),
     INT(prng_seed, 0, COUNT_MAX, NULL, "seed of initialisation and dropout"),
-    TEXT(vocab, NULL, "bytes, image64, ids, or a SentencePiece file"),
+    TEXT(vocab, NULL, "bytes, image64, rgb64, ids, or a SentencePiece file"),
 };
 enum { N_FIELD = sizeof(fields) / sizeof(fields[0]) };
 _Static_assert(N_FIELD <= VQ_CONFIG_MAX_FIELDS, "struct vq_settings has an origin for each field");

@@ -36,7 +36,7 @@ struct vq_config {
     char param_dtype[16], dtype[16], optimizer[16], lr_schedule[16];
     double lr_max, wd_lam, grad_clip; /* grad_clip 0: none */
     int64_t n_warmup_step, n_max_step, n_extra_step, prng_seed;
-    char vocab[256]; /* spec for vq_vocab_open: "bytes", "image64", "ids", or a path */
+    char vocab[256]; /* spec for vq_vocab_open: "bytes", "image64", ..., or a path */
 };
 
 enum vq_field_type { VQ_FIELD_INT, VQ_FIELD_BOOL, VQ_FIELD_REAL, VQ_FIELD_TEXT };

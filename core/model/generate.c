@@ -7,17 +7,17 @@
 #include <stdlib.h>
 
 #include "core/base/mem.h"
-#include "core/vocab/vocab.h"
 
 struct drawing {
     const struct vq_generate_options *o;
     size_t B, N;
     size_t unfinished;
-    bool *done;         /* [B] */
-    struct vq_rng *rng; /* [B] */
-    int32_t *tokens;    /* [B] */
-    double *p;          /* [N] */
-    size_t *work;       /* [N] */
+    struct vq_sampler sampler; /* as the next token asks for */
+    bool *done;                /* [B] */
+    struct vq_rng *rng;        /* [B] */
+    int32_t *tokens;           /* [B] */
+    double *p;                 /* [N] */
+    size_t *work;              /* [N] */
 };
 
 static enum vq_status start(struct drawing *d, const struct vq_session *s,
@@ -53,7 +53,7 @@ static enum vq_status draw(struct drawing *d, size_t b, size_t index, const floa
                            struct vq_err *err)
 {
     double logprob;
-    enum vq_status st = vq_sampler_draw(&d->o->sampler, logits + b * d->N, d->N, &d->rng[b], d->p,
+    enum vq_status st = vq_sampler_draw(&d->sampler, logits + b * d->N, d->N, &d->rng[b], d->p,
                                         d->work, &d->tokens[b], &logprob, err);
     if (st) {
         vq_err_prefix(err, "token %zu of sequence %zu", index, b);
@@ -68,6 +68,16 @@ static enum vq_status draw(struct drawing *d, size_t b, size_t index, const floa
     return st;
 }
 
+/* Which ids token `index` may be. */
+static void admit(struct drawing *d, size_t index)
+{
+    d->sampler = d->o->sampler;
+    if (!d->o->bytes)
+        return;
+    d->sampler.first_id = vq_vocab_byte_id(d->o->bytes, d->o->place + index, 0);
+    d->sampler.end_id = vq_vocab_byte_id(d->o->bytes, d->o->place + index, UINT8_MAX) + 1;
+}
+
 static enum vq_status draw_all(struct drawing *d, const struct vq_session *s, size_t index,
                                struct vq_err *err)
 {
@@ -75,6 +85,7 @@ static enum vq_status draw_all(struct drawing *d, const struct vq_session *s, si
     enum vq_status st = VQ_OK;
     if (!logits)
         return vq_fail(err, VQ_EINVAL, "no logits to sample from: feed a token first");
+    admit(d, index);
     for (size_t b = 0; !st && b < d->B; b++) {
         if (d->done[b])
             d->tokens[b] = VQ_EOS < d->N ? VQ_EOS : 0;

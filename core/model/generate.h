@@ -7,12 +7,18 @@
 
 #include "core/model/sampler.h"
 #include "core/model/session.h"
+#include "core/vocab/vocab.h"
 
 struct vq_generate_options {
     struct vq_sampler sampler;
-    uint64_t seed;       /* of sequence 0; sequence b uses seed + b */
-    size_t length;       /* tokens to draw for each sequence */
-    bool stop_at_eos;    /* a sequence that draws eos is finished (its eos is reported) */
+    uint64_t seed;    /* of sequence 0; sequence b uses seed + b */
+    size_t length;    /* tokens to draw for each sequence */
+    bool stop_at_eos; /* a sequence that draws eos is finished (its eos is reported) */
+    /* Not NULL: nothing is drawn but ids that are bytes of this vocabulary (see vq_vocab_byte_id)
+     * at their places of a document, of which the first one drawn is `place`; the sampler's own
+     * first_id and end_id do not count then. */
+    const struct vq_vocab *bytes;
+    uint64_t place;
     const struct vq_cancel *cancel;
     void *ud;
     /* Called for each drawn token of an unfinished sequence, in order of b; nats is minus the

@@ -65,6 +65,11 @@ const char *vq_model_config_path(const struct vq_model *m);
 enum vq_status vq_settings_open(struct vq_settings *out, const struct vq_model_options *options,
                                 struct vq_err *err);
 
+/* Puts another vocabulary, and its size, into settings; a file's path is taken from the working
+ * folder and made to hold anywhere. */
+enum vq_status vq_settings_vocab(struct vq_settings *s, const struct vq_vocab *v,
+                                 struct vq_err *err);
+
 /* All parameters of a configuration, in the checkpoint's order; *specs is the caller's to free. */
 enum vq_status vq_model_specs(const struct vq_config *c, struct vq_param_spec **specs, size_t *n,
                               struct vq_err *err);

@@ -42,16 +42,11 @@ static char *parent_of(const char *dir)
     return folder_of(dir);
 }
 
-static bool is_builtin(const char *vocab)
-{
-    return !strcmp(vocab, "bytes") || !strcmp(vocab, "image64") || !strcmp(vocab, "ids");
-}
-
 /* Makes a vocabulary file's path independent of where it was written (relative to the folder of
  * `beside`, or to the working folder when that is NULL). */
 static enum vq_status place_vocab(struct vq_settings *s, const char *beside, struct vq_err *err)
 {
-    if (!s->v.vocab[0] || is_builtin(s->v.vocab))
+    if (!s->v.vocab[0] || !vq_vocab_is_file(s->v.vocab))
         return VQ_OK;
     char *dir = beside && s->v.vocab[0] != '/' ? folder_of(beside) : vq_strdup(".");
     char *path = dir ? join(dir, s->v.vocab) : NULL;
@@ -167,12 +162,15 @@ static enum vq_origin origin_of(const struct vq_settings *s, const char *field)
     return (enum vq_origin)s->origin[vq_config_field_find(field)];
 }
 
-/* Byte ids are recognised by their number; a picture by its length and absolute positions. */
+/* Ids of bytes are recognised by their number; a picture by its length and absolute positions. */
 static void default_vocab(struct vq_settings *s)
 {
     const char *vocab = "ids";
+    bool picture = s->v.sequence_len == 12288 && s->v.pe_abs;
     if (s->v.n_vocab == 259)
-        vocab = s->v.sequence_len == 12288 && s->v.pe_abs ? "image64" : "bytes";
+        vocab = picture ? "image64" : "bytes";
+    else if (s->v.n_vocab == 771 && picture)
+        vocab = "rgb64";
     if (!s->v.vocab[0])
         snprintf(s->v.vocab, sizeof(s->v.vocab), "%s", vocab);
 }
@@ -241,6 +239,16 @@ enum vq_status vq_model_configure(struct vq_model *m, const struct vq_model_opti
         return st;
     }
     return write_note(m, preset && !o->preset, err);
+}
+
+enum vq_status vq_settings_vocab(struct vq_settings *s, const struct vq_vocab *v,
+                                 struct vq_err *err)
+{
+    enum vq_status st = vq_settings_set(s, "vocab", vq_vocab_spec(v), VQ_FROM_USER, err);
+    if (!st)
+        st = place_vocab(s, NULL, err);
+    s->v.n_vocab = vq_vocab_size(v);
+    return st;
 }
 
 enum vq_status vq_settings_open(struct vq_settings *out, const struct vq_model_options *o,

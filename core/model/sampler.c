@@ -26,14 +26,23 @@ enum vq_status vq_sampler_check(const struct vq_sampler *s, struct vq_err *err)
     if (s->first_id < 0)
         return vq_fail(err, VQ_EINVAL, "first id: expected at least 0, found %ld",
                        (long)s->first_id);
+    if (s->end_id && s->end_id <= s->first_id)
+        return vq_fail(err, VQ_EINVAL, "end id: expected one above %ld, found %ld",
+                       (long)s->first_id, (long)s->end_id);
     return VQ_OK;
+}
+
+/* Where the ids that may be drawn end. */
+static size_t end_of(const struct vq_sampler *s, size_t n)
+{
+    return s->end_id && (size_t)s->end_id < n ? (size_t)s->end_id : n;
 }
 
 /* The likeliest admissible id; n when there is none. */
 static size_t top_id(const struct vq_sampler *s, const float *logits, size_t n)
 {
-    size_t top = n;
-    for (size_t i = (size_t)s->first_id; i < n; i++)
+    size_t top = n, end = end_of(s, n);
+    for (size_t i = (size_t)s->first_id; i < end; i++)
         if (logits[i] > -INFINITY && (top == n || logits[i] > logits[top]))
             top = i;
     return top;
@@ -149,7 +158,8 @@ static double sum_of(const double *p, size_t n)
 static void cut(const struct vq_sampler *s, const float *logits, size_t n, double *p, size_t *work)
 {
     struct ranking r = {.logits = logits, .id = work};
-    for (size_t i = (size_t)s->first_id; i < n; i++)
+    size_t end = end_of(s, n);
+    for (size_t i = (size_t)s->first_id; i < end; i++)
         if (logits[i] > -INFINITY)
             work[r.n++] = i;
     if (s->top_k > 0 && (uint64_t)s->top_k < r.n)
@@ -168,7 +178,7 @@ enum vq_status vq_sampler_probs(const struct vq_sampler *s, const float *logits,
         st = check_logits(logits, n, err);
     if (st)
         return st;
-    size_t top = top_id(s, logits, n);
+    size_t top = top_id(s, logits, n), end = end_of(s, n);
     if (top == n)
         return vq_fail(err, VQ_ENUM, "no admissible token: all %zu ids are masked", n);
     for (size_t i = 0; i < n; i++)
@@ -177,7 +187,7 @@ enum vq_status vq_sampler_probs(const struct vq_sampler *s, const float *logits,
         p[top] = 1;
         return VQ_OK;
     }
-    for (size_t i = (size_t)s->first_id; i < n; i++)
+    for (size_t i = (size_t)s->first_id; i < end; i++)
         p[i] = exp(((double)logits[i] - logits[top]) / s->temperature);
     cut(s, logits, n, p, work);
     double total = sum_of(p, n);

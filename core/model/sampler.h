@@ -22,10 +22,11 @@ struct vq_sampler {
     double temperature; /* 0: the likeliest token (first on a tie); 1: the model's own */
     double top_p;
     enum vq_top_p_rule rule;
-    int64_t top_k;      /* 0: all */
-    int32_t first_id;   /* ids below it are never drawn: 0, or VQ_N_SPECIAL for pictures */
+    int64_t top_k;    /* 0: all */
+    int32_t first_id; /* ids below it are never drawn */
+    int32_t end_id;   /* nor are this one and those above; 0: there is no such limit */
 };
-void vq_sampler_default(struct vq_sampler *s); /* 1, 1, exact, 0, 0 */
+void vq_sampler_default(struct vq_sampler *s); /* 1, 1, exact, 0, 0, 0 */
 enum vq_status vq_sampler_check(const struct vq_sampler *s, struct vq_err *err);
 
 /* Probabilities after temperature, masks and renormalisation, into p[n] (0 outside the kept set).

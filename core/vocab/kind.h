@@ -25,8 +25,12 @@ struct vq_vocab {
     bool drops_first_space; /* a text that begins with a space has been given it by encoding */
 };
 
+enum { VQ_N_BYTE = 256 };
+
 struct vq_vocab_kind {
-    const char *name; /* as vq_vocab_kind() gives it; the spec too, but for the kind of files */
+    const char *name;    /* as vq_vocab_kind() gives it; the spec too, but for the kind of files */
+    int channels;        /* ids that a byte has, in turn by its place; 0 where ids are not bytes */
+    const char *letters; /* how they are told apart when shown, a letter each; NULL: there is one */
     bool is_text, is_image;
     const char *space; /* how a space is shown */
 
@@ -38,12 +42,15 @@ struct vq_vocab_kind {
                              size_t *n, struct vq_err *err);
 };
 
-extern const struct vq_vocab_kind vq_vocab_bytes_kind, vq_vocab_image64_kind, vq_vocab_ids_kind,
-    vq_vocab_pieces_kind;
+extern const struct vq_vocab_kind vq_vocab_bytes_kind, vq_vocab_image64_kind, vq_vocab_rgb64_kind,
+    vq_vocab_ids_kind, vq_vocab_pieces_kind;
 
 /* Room for v->size ids, to be called once v->size is known. */
 enum vq_status vq_vocab_reserve(struct vq_vocab *v, struct vq_err *err);
 /* Gives `id` its bytes; ids are added in order from 0, and out of memory is seen at the end. */
 void vq_vocab_add(struct vq_vocab *v, int id, const char *bytes, size_t n);
+
+/* The name of a special id of v, NULL for the others. */
+const char *vq_vocab_label(const struct vq_vocab *v, int32_t id);
 
 #endif

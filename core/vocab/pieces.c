@@ -51,8 +51,8 @@ static enum vq_status open_model(struct vq_vocab *v, struct vq_err *err)
     enum vq_status status = vq_file_open(&f, v->spec, err);
     if (status == VQ_ENOTFOUND && !strchr(v->spec, '/') && !strchr(v->spec, '.'))
         return vq_fail(err, status,
-                       "no vocabulary \"%s\"; expected bytes, image64, ids, or the path of a "
-                       "SentencePiece .model file",
+                       "no vocabulary \"%s\"; expected bytes, image64, rgb64, ids, or the path of "
+                       "a SentencePiece .model file",
                        v->spec);
     if (status != VQ_OK)
         return status;

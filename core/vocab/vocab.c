@@ -10,10 +10,8 @@
 
 /* A spec that is none of the names is a path, which the last row takes. */
 static const struct vq_vocab_kind *const kinds[] = {
-    &vq_vocab_bytes_kind,
-    &vq_vocab_image64_kind,
-    &vq_vocab_ids_kind,
-    &vq_vocab_pieces_kind,
+    &vq_vocab_bytes_kind, &vq_vocab_image64_kind, &vq_vocab_rgb64_kind,
+    &vq_vocab_ids_kind,   &vq_vocab_pieces_kind,
 };
 
 static const char *const special_names[VQ_N_SPECIAL] = {"<pad>", "<eos>", "<unk>"};
@@ -48,8 +46,8 @@ static enum vq_status open_kind(struct vq_vocab *v, int n_vocab, struct vq_err *
     if (v->text.failed)
         return vq_nomem(err, v->spec, v->text.len, 1);
     if (n_vocab > 0 && v->size != n_vocab)
-        return vq_fail(err, VQ_EINVAL, "vocabulary %s has %d ids, but the model has %d", v->spec,
-                       v->size, n_vocab);
+        return vq_fail(err, VQ_EINVAL, "vocabulary %s has %d ids, but the model has %d (n_vocab)",
+                       v->spec, v->size, n_vocab);
     return VQ_OK;
 }
 
@@ -83,6 +81,11 @@ void vq_vocab_free(struct vq_vocab *v)
     free(v->labels);
     free(v->spec);
     free(v);
+}
+
+bool vq_vocab_is_file(const char *spec)
+{
+    return find_kind(spec) == &vq_vocab_pieces_kind;
 }
 
 const char *vq_vocab_spec(const struct vq_vocab *v)
@@ -236,12 +239,27 @@ static void show_bytes(struct line *l, const char *s, size_t n, const char *spac
     }
 }
 
-/* The name of a special id, NULL for the others. */
-static const char *label_of(const struct vq_vocab *v, int32_t id)
+const char *vq_vocab_label(const struct vq_vocab *v, int32_t id)
 {
     if (v->labels)
         return v->labels[id];
     return id < VQ_N_SPECIAL ? special_names[id] : NULL;
+}
+
+/* An id without text: the value that it is of a picture, or the id itself. */
+static void show_number(struct line *l, const struct vq_vocab *v, int32_t id, bool known)
+{
+    char s[24];
+    if (!known)
+        snprintf(s, sizeof(s), "<id %d>", (int)id);
+    else if (!v->kind->is_image)
+        snprintf(s, sizeof(s), "%d", (int)id);
+    else if (!v->kind->letters)
+        snprintf(s, sizeof(s), "%d", (int)id - VQ_N_SPECIAL);
+    else
+        snprintf(s, sizeof(s), "%c%d", v->kind->letters[(id - VQ_N_SPECIAL) / VQ_N_BYTE],
+                 (id - VQ_N_SPECIAL) % VQ_N_BYTE);
+    show(l, s, strlen(s));
 }
 
 const char *vq_vocab_piece(const struct vq_vocab *v, int32_t id, char *buf, size_t len)
@@ -249,9 +267,8 @@ const char *vq_vocab_piece(const struct vq_vocab *v, int32_t id, char *buf, size
     if (len == 0)
         return buf;
     struct line l = {.buf = buf, .len = len};
-    char number[24];
     bool known = id >= 0 && id < v->size;
-    const char *label = known ? label_of(v, id) : NULL;
+    const char *label = known ? vq_vocab_label(v, id) : NULL;
     if (label) {
         show_bytes(&l, label, strlen(label), " ");
     } else if (known && v->kind->is_text) {
@@ -259,9 +276,7 @@ const char *vq_vocab_piece(const struct vq_vocab *v, int32_t id, char *buf, size
         const char *bytes = bytes_of(v, id, &n);
         show_bytes(&l, bytes, n, v->kind->space);
     } else {
-        int shown = v->kind->is_image ? id - VQ_N_SPECIAL : id;
-        snprintf(number, sizeof(number), known ? "%d" : "<id %d>", known ? shown : (int)id);
-        show(&l, number, strlen(number));
+        show_number(&l, v, id, known);
     }
     buf[l.used] = '\0';
     return buf;

@@ -15,7 +15,7 @@
 #define SHARED "../shared/data/"
 
 static char scratch[64];
-static struct vq_vocab *bytes, *image64, *pieces, *ids;
+static struct vq_vocab *bytes, *image64, *rgb64, *pieces, *ids;
 static struct vq_err err;
 
 /* Whether the real samples are there; says so when they are not. */
@@ -72,7 +72,8 @@ static inline int enter(void **state)
     (void)state;
     snprintf(scratch, sizeof(scratch), "/tmp/vqsh-data-XXXXXX");
     return !mkdtemp(scratch) || vq_vocab_open(&bytes, "bytes", 0, NULL) ||
-           vq_vocab_open(&image64, "image64", 0, NULL) || vq_vocab_open(&ids, "ids", 500, NULL) ||
+           vq_vocab_open(&image64, "image64", 0, NULL) || vq_vocab_open(&rgb64, "rgb64", 0, NULL) ||
+           vq_vocab_open(&ids, "ids", 500, NULL) ||
            vq_vocab_open(&pieces, "tests/data/vocab/google_test_model.model", 0, NULL);
 }
 
@@ -89,6 +90,7 @@ static inline int leave(void **state)
     (void)state;
     vq_vocab_free(bytes);
     vq_vocab_free(image64);
+    vq_vocab_free(rgb64);
     vq_vocab_free(pieces);
     vq_vocab_free(ids);
     return nftw(scratch, remove_entry, 8, FTW_DEPTH | FTW_PHYS);

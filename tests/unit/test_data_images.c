@@ -66,6 +66,30 @@ static void test_imagenet(void **state)
             "nothing is in its split train; there is data in test");
 }
 
+/* A channel's ids are its own wherever a sequence begins and ends in a picture. */
+static void test_channels(void **state)
+{
+    (void)state;
+    static const size_t lengths[] = {PICTURE, 1000, 3 * PICTURE / 2 + 1};
+    for (size_t k = 0; k < 3; k++) {
+        struct vq_data_options o = options(rgb64, VQ_VALIDATION, 2, lengths[k]);
+        struct vq_data *d = must_open(ARCHIVES, &o);
+        size_t tokens;
+        int32_t *t = all_tokens(d, &o, &tokens);
+        assert_true(tokens >= 3 * PICTURE);
+        for (size_t i = 0; i < tokens; i++) {
+            size_t at = i % PICTURE, c = at % 3;
+            int want = i < 3 * PICTURE ? (int)(256 * c) + VQ_N_SPECIAL +
+                                             value(37 + i / PICTURE, at / 192, at / 3 % 64, c)
+                                       : VQ_PAD;
+            if (t[i] != want)
+                fail_msg("sequences of %zu, byte %zu: %d, not %d", lengths[k], i, t[i], want);
+        }
+        free(t);
+        vq_data_free(d);
+    }
+}
+
 static void test_shuffled(void **state)
 {
     (void)state;
@@ -304,11 +328,11 @@ static void test_samples(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_imagenet),      cmocka_unit_test(test_shuffled),
-        cmocka_unit_test(test_truncated),     cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_other_arrays),  cmocka_unit_test(test_folder),
-        cmocka_unit_test(test_split_folders), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_samples),
+        cmocka_unit_test(test_imagenet), cmocka_unit_test(test_channels),
+        cmocka_unit_test(test_shuffled), cmocka_unit_test(test_truncated),
+        cmocka_unit_test(test_damaged),  cmocka_unit_test(test_other_arrays),
+        cmocka_unit_test(test_folder),   cmocka_unit_test(test_split_folders),
+        cmocka_unit_test(test_refusals), cmocka_unit_test(test_samples),
     };
     return cmocka_run_group_tests(tests, enter, leave);
 }

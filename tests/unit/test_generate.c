@@ -5,6 +5,7 @@
 #include "golden.h"
 
 #include "core/base/json.h"
+#include "core/bench/random.h"
 #include "core/model/generate.h"
 #include "core/vocab/vocab.h"
 
@@ -317,6 +318,92 @@ static bool enough(void *ud)
     return c->d->total >= c->after;
 }
 
+/* A model with random weights and a vocabulary of pictures. */
+static struct rig painter_new(const char *vocab, int64_t n_vocab, int batch)
+{
+    struct rig r;
+    struct vq_err err;
+    struct vq_settings s;
+    const struct vq_engine_options options = {.weights = VQ_WEIGHT_F32};
+    vq_settings_default(&s);
+    s.v.d_model = 16;
+    s.v.d_k = 4;
+    s.v.d_v = 16;
+    s.v.n_code = 8;
+    s.v.n_layer = s.v.n_head = 1;
+    s.v.n_vocab = n_vocab;
+    s.v.mem_len = s.v.block_len = 16;
+    snprintf(s.v.vocab, sizeof(s.v.vocab), "%s", vocab);
+    assert_ok(vq_random_model(&r.model, &s, &err), &err);
+    assert_ok(vq_engine_new(&r.engine, r.model, &options, &err), &err);
+    assert_ok(vq_session_new(&r.session, r.engine, batch, &err), &err);
+    return r;
+}
+
+/* Every token is of the channel that its place calls for, with any sampler, alone or in a batch,
+ * from any place; without the vocabulary this model draws others. */
+static void test_channels(void **state)
+{
+    (void)state;
+    static const struct {
+        double temperature, top_p;
+        int64_t top_k;
+    } rows[] = {{1, 1, 0}, {0, 1, 0}, {1, 0.3, 0}, {1, 1, 2}, {1, 0.9, 50}};
+    struct rig r = painter_new("rgb64", 771, BATCH), one = painter_new("rgb64", 771, 1);
+    struct vq_vocab *v;
+    struct vq_err err;
+    struct drawn d, single;
+    assert_ok(vq_vocab_open(&v, "rgb64", 771, &err), &err);
+    for (size_t k = 0; k < 2 * sizeof(rows) / sizeof(rows[0]); k++) {
+        struct vq_generate_options o = options_for(&d, 5);
+        o.sampler.temperature = rows[k / 2].temperature;
+        o.sampler.top_p = rows[k / 2].top_p;
+        o.sampler.top_k = rows[k / 2].top_k;
+        o.sampler.rule = k % 2 ? VQ_TOP_P_REFERENCE : VQ_TOP_P_EXACT;
+        o.bytes = v;
+        o.place = k;
+        generate(r.session, &o);
+        for (size_t i = 0; i < BATCH * LENGTH; i++)
+            assert_true(vq_vocab_byte_at(v, k + i % LENGTH, d.id[i / LENGTH][i % LENGTH]) >= 0);
+        o.ud = &single;
+        single = (struct drawn){0};
+        o.seed = 6;
+        generate(one.session, &o);
+        assert_memory_equal(single.id[0], d.id[1], sizeof(d.id[1]));
+    }
+    struct vq_generate_options o = options_for(&d, 5);
+    size_t wrong = 0;
+    generate(r.session, &o);
+    for (size_t i = 0; i < LENGTH; i++)
+        wrong += vq_vocab_byte_at(v, i, d.id[0][i]) < 0;
+    assert_true(wrong > LENGTH / 3);
+    vq_vocab_free(v);
+    rig_free(&one);
+    rig_free(&r);
+}
+
+/* Where channels share their ids, it is only special ones that are left out. */
+static void test_no_channels(void **state)
+{
+    (void)state;
+    struct rig r = painter_new("image64", 259, BATCH);
+    struct vq_vocab *v;
+    struct vq_err err;
+    struct drawn d, again;
+    assert_ok(vq_vocab_open(&v, "image64", 259, &err), &err);
+    struct vq_generate_options o = options_for(&d, 5);
+    o.sampler.first_id = VQ_N_SPECIAL;
+    generate(r.session, &o);
+    o = options_for(&again, 5);
+    o.bytes = v;
+    o.place = 1;
+    generate(r.session, &o);
+    assert_memory_equal(again.id, d.id, sizeof(d.id));
+    assert_memory_equal(again.nats, d.nats, sizeof(d.nats));
+    vq_vocab_free(v);
+    rig_free(&r);
+}
+
 static void test_generate_stops(void **state)
 {
     (void)state;
@@ -390,6 +477,7 @@ int main(void)
         cmocka_unit_test(test_score_golden),   cmocka_unit_test(test_score_in_parts),
         cmocka_unit_test(test_score_stops),    cmocka_unit_test(test_greedy),
         cmocka_unit_test(test_seeds),          cmocka_unit_test(test_stop_at_eos),
+        cmocka_unit_test(test_channels),       cmocka_unit_test(test_no_channels),
         cmocka_unit_test(test_generate_stops), cmocka_unit_test(test_text_small),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -371,26 +371,30 @@ static void feed_trace(struct vq_trace *t, const int32_t *tokens, const int32_t 
     o->committed(o->ud, &b);
 }
 
-static void patches_are_means_of_neighbourhoods(void **state)
+static void check_patches(const char *vocab)
 {
-    (void)state;
     enum { N = VQ_PICTURE_BYTES };
     const struct vq_config c = {
         .n_layer = 1, .n_head = 1, .n_code = 4, .d_k = 1, .n_vocab = 259, .d_v = 1};
     int32_t *tokens = malloc((N + 1) * sizeof(*tokens)), *codes = calloc(N + 1, sizeof(*codes));
     struct vq_trace *t;
     struct vq_patch p;
+    struct vq_vocab *v;
     struct vq_err err;
     int row, column, channel;
+    assert_ok(vq_vocab_open(&v, vocab, 0, &err), &err);
     tokens[0] = VQ_EOS;
     for (int i = 0; i < N; i++) /* green falls from top to bottom, red rises to the right */
-        tokens[1 + i] = 3 + (i % 3 == 0 ? i / 3 % 64 * 2 : i % 3 == 1 ? 255 - i / 192 : 7);
+        tokens[1 + i] = vq_vocab_byte_id(v, (uint64_t)i,
+                                         (uint8_t)(i % 3 == 0   ? i / 3 % 64 * 2
+                                                   : i % 3 == 1 ? 255 - i / 192
+                                                                : 7));
     codes[1 + 3 * (10 * 64 + 20)] = 2;     /* red of (10, 20) */
     codes[1 + 3 * (30 * 64 + 63) + 2] = 2; /* blue of (30, 63), at the right edge */
     codes[0] = 2;                          /* eos is no pixel */
     assert_ok(vq_trace_new(&t, &c, NULL, &err), &err);
     feed_trace(t, tokens, codes, N + 1);
-    assert_ok(vq_patch_mean(&p, t, 1, 0, 2, 2, &err), &err);
+    assert_ok(vq_patch_mean(&p, t, v, 1, 0, 2, 2, &err), &err);
     assert_int_equal(p.side, 5);
     assert_int_equal(p.members, 2);
     assert_true(p.channel[0] == 1 && p.channel[1] == 0 && p.channel[2] == 1);
@@ -403,20 +407,28 @@ static void patches_are_means_of_neighbourhoods(void **state)
     assert_near(p.mean[top + 1], 255 - 18, 0.0);
     assert_int_equal(p.count[top + 1], 2);
     vq_patch_release(&p);
-    assert_ok(vq_patch_mean(&p, t, 0, 0, 3, 4, &err), &err);
+    assert_ok(vq_patch_mean(&p, t, v, 0, 0, 3, 4, &err), &err);
     assert_true(p.members == 0 && isnan(p.mean[0]));
     vq_patch_release(&p);
-    assert_int_equal(vq_patch_mean(&p, t, 0, 0, 3, 32, &err), VQ_EINVAL);
+    assert_int_equal(vq_patch_mean(&p, t, v, 0, 0, 3, 32, &err), VQ_EINVAL);
     vq_mem_fail_at(2);
-    assert_int_equal(vq_patch_mean(&p, t, 0, 0, 3, 4, &err), VQ_ENOMEM);
+    assert_int_equal(vq_patch_mean(&p, t, v, 0, 0, 3, 4, &err), VQ_ENOMEM);
     vq_mem_fail_at(0);
     assert_false(vq_pixel_at(0, &row, &column, &channel));
     assert_false(vq_pixel_at(N + 1, &row, &column, &channel));
     assert_true(vq_pixel_at(N, &row, &column, &channel));
     assert_true(row == 63 && column == 63 && channel == 2);
     vq_trace_free(t);
+    vq_vocab_free(v);
     free(tokens);
     free(codes);
+}
+
+static void patches_are_means_of_neighbourhoods(void **state)
+{
+    (void)state;
+    check_patches("image64");
+    check_patches("rgb64");
 }
 
 /* Of a picture that is partly held, what is not held is left out. */
@@ -429,13 +441,15 @@ static void patches_end_where_tokens_do(void **state)
     int32_t tokens[400], codes[400] = {0};
     struct vq_trace *t;
     struct vq_patch p;
+    struct vq_vocab *v;
     struct vq_err err;
+    assert_ok(vq_vocab_open(&v, "image64", 0, &err), &err);
     for (int i = 0; i < 400; i++)
         tokens[i] = 3 + i % 200;
     codes[1 + 3 * (64 + 5)] = 1; /* (1, 5): above it is (0, 5), 192 tokens earlier */
     assert_ok(vq_trace_new(&t, &c, &o, &err), &err);
     feed_trace(t, tokens, codes, 400); /* positions 100..399 are held */
-    assert_ok(vq_patch_mean(&p, t, 0, 0, 1, 1, &err), &err);
+    assert_ok(vq_patch_mean(&p, t, v, 0, 0, 1, 1, &err), &err);
     assert_int_equal(p.members, 1);
     assert_near(p.mean[(1 * 3 + 1) * 3], (1 + 3 * 69) % 200, 0.0);
     assert_int_equal(p.count[(0 * 3 + 1) * 3], 0);
@@ -444,6 +458,7 @@ static void patches_end_where_tokens_do(void **state)
     assert_int_equal(p.count[(2 * 3 + 1) * 3], 0); /* (2, 5), position 400: not fed */
     vq_patch_release(&p);
     vq_trace_free(t);
+    vq_vocab_free(v);
 }
 
 int main(void)

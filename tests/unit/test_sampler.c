@@ -224,6 +224,37 @@ static void test_first_id(void **state)
     assert_kept(&s, logits, 6, "000001");
 }
 
+/* Between first_id and end_id everything is as if there were no other ids. */
+static void test_range(void **state)
+{
+    (void)state;
+    enum { N = 60, FIRST = 20, END = 33 };
+    float logits[N];
+    struct vq_rng rng;
+    struct vq_err err;
+    vq_rng_init(&rng, 3, 0);
+    for (size_t i = 0; i < N; i++)
+        logits[i] = (float)vq_rng_unit(&rng) * 4 + (i < FIRST || i >= END ? 100 : 0);
+    const struct vq_sampler rows[] = {sampler(1, 1, 0), sampler(0.5, 0.7, 0), sampler(2, 1, 3),
+                                      sampler(0, 1, 0), sampler(1, 0.9, 5)};
+    for (size_t k = 0; k < 2 * sizeof(rows) / sizeof(rows[0]); k++) {
+        struct vq_sampler inside = rows[k / 2];
+        double want[N] = {0}, p[N];
+        inside.rule = k % 2 ? VQ_TOP_P_REFERENCE : VQ_TOP_P_EXACT;
+        assert_ok(probs(&inside, logits + FIRST, END - FIRST, want + FIRST, &err), &err);
+        inside.first_id = FIRST;
+        inside.end_id = END;
+        assert_ok(probs(&inside, logits, N, p, &err), &err);
+        assert_memory_equal(p, want, sizeof(p));
+    }
+    struct vq_sampler beyond = sampler(1, 1, 0);
+    beyond.first_id = N - 1;
+    beyond.end_id = N + 5;
+    double p[N];
+    assert_ok(probs(&beyond, logits, N, p, &err), &err);
+    assert_true(p[N - 1] == 1);
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -241,6 +272,9 @@ static void test_refused(void **state)
     s.first_id = 8;
     assert_int_equal(probs(&s, eight, 8, p, &err), VQ_ENUM);
     assert_says(&err, "no admissible token");
+    s.end_id = 8;
+    assert_int_equal(vq_sampler_check(&s, &err), VQ_EINVAL);
+    assert_says(&err, "end id", "above 8", "found 8");
 
     struct vq_sampler bad[] = {sampler(-1, 1, 0),  sampler(NAN, 1, 0), sampler(INFINITY, 1, 0),
                                sampler(1, NAN, 0), sampler(1, 1, -1),  sampler(1, 1, 0)};
@@ -307,10 +341,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reference_masks), cmocka_unit_test(test_reference_probs),
         cmocka_unit_test(test_exact_top_p),     cmocka_unit_test(test_full_tail),
-        cmocka_unit_test(test_top_k),           cmocka_unit_test(test_temperature),
-        cmocka_unit_test(test_extreme_logits),  cmocka_unit_test(test_first_id),
-        cmocka_unit_test(test_refused),         cmocka_unit_test(test_draws),
-        cmocka_unit_test(test_against_sort),
+        cmocka_unit_test(test_top_k),           cmocka_unit_test(test_range),
+        cmocka_unit_test(test_temperature),     cmocka_unit_test(test_extreme_logits),
+        cmocka_unit_test(test_first_id),        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_draws),           cmocka_unit_test(test_against_sort),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -162,13 +162,72 @@ static void images_and_ids(void **state)
     vq_vocab_free(v);
 }
 
+/* Value b of channel c is id 256 c + b + 3, and which channel it is its place tells. */
+static void channels(void **state)
+{
+    (void)state;
+    struct vq_vocab *v = must("rgb64", 771);
+    assert_true(vq_vocab_is_image(v) && !vq_vocab_is_text(v));
+    assert_string_equal(vq_vocab_kind(v), "rgb64");
+    const int32_t ids[] = {3, 259 + 255, 515 + 7, 3 + 9};
+    encodes(v, "\0\xff\7\t", 4, ids, 4);
+    decodes(v, ids, 4, "\0\xff\7\t", 4);
+    decodes(v, (const int32_t[]){1, 770, 0, 2}, 4, "\xff", 1);
+    static const struct {
+        int32_t id;
+        const char *shown;
+    } cases[] = {{1, "<eos>"},  {3, "r0"},   {258, "r255"}, {259, "g0"},      {271, "g12"},
+                 {514, "g255"}, {515, "b0"}, {770, "b255"}, {771, "<id 771>"}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        shows(v, cases[i].id, cases[i].shown);
+    for (uint64_t at = 0; at < 7; at++) {
+        int32_t first = (int32_t)(3 + at % 3 * 256);
+        assert_int_equal(vq_vocab_byte_id(v, at, 0), first);
+        assert_int_equal(vq_vocab_byte_id(v, at, 255), first + 255);
+        for (int32_t id = -2; id < 773; id++)
+            assert_int_equal(vq_vocab_byte_at(v, at, id),
+                             id >= first && id < first + 256 ? id - first : -1);
+    }
+    int32_t moved[] = {3 + 1, 259 + 2, 515 + 3, 3 + 4};
+    vq_vocab_move(v, 12287, moved, 4);
+    assert_memory_equal(moved, ((int32_t[]){515 + 1, 3 + 2, 259 + 3, 515 + 4}), sizeof(moved));
+    vq_vocab_free(v);
+}
+
+/* Where channels share their ids the place says nothing. */
+static void no_channels(void **state)
+{
+    (void)state;
+    static const char *const specs[] = {"bytes", "image64"};
+    for (size_t i = 0; i < 2; i++) {
+        struct vq_vocab *v = must(specs[i], 0);
+        int32_t ids[] = {3, 258, 7};
+        assert_int_equal(vq_vocab_byte_id(v, 1, 255), 258);
+        assert_int_equal(vq_vocab_byte_at(v, 2, 258), 255);
+        assert_int_equal(vq_vocab_byte_at(v, 2, 2), -1);
+        vq_vocab_move(v, 1, ids, 3);
+        assert_memory_equal(ids, ((int32_t[]){3, 258, 7}), sizeof(ids));
+        vq_vocab_free(v);
+    }
+    struct vq_vocab *v = must(MODEL, 0);
+    int32_t id = 7;
+    vq_vocab_move(v, 1, &id, 1);
+    assert_int_equal(id, 7);
+    vq_vocab_free(v);
+    static const char *const names[] = {"bytes", "image64", "rgb64", "ids"};
+    for (size_t i = 0; i < 4; i++)
+        assert_false(vq_vocab_is_file(names[i]));
+    assert_true(vq_vocab_is_file("byte") && vq_vocab_is_file("a/bytes"));
+}
+
 static void refusals(void **state)
 {
     (void)state;
     refused("bytes", 256, VQ_EINVAL, "vocabulary bytes has 259 ids, but the model has 256");
     refused("ids", 0, VQ_EINVAL, "expected a size over 3, found 0");
+    refused("rgb64", 259, VQ_EINVAL, "vocabulary rgb64 has 771 ids, but the model has 259");
     refused(MODEL, 32000, VQ_EINVAL, "has 1000 ids, but the model has 32000");
-    refused("byte", 0, VQ_ENOTFOUND, "expected bytes, image64, ids, or the path");
+    refused("byte", 0, VQ_ENOTFOUND, "expected bytes, image64, rgb64, ids, or the path");
     refused("no/such.model", 0, VQ_ENOTFOUND, "no/such.model: No such file");
     refused("tests/data", 0, VQ_EINVAL, "expected a file, found a folder");
     struct vq_vocab *v = must("bytes", 0);
@@ -516,7 +575,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes),          cmocka_unit_test(bytes_shown),
-        cmocka_unit_test(images_and_ids), cmocka_unit_test(refusals),
+        cmocka_unit_test(images_and_ids), cmocka_unit_test(channels),
+        cmocka_unit_test(no_channels),    cmocka_unit_test(refusals),
         cmocka_unit_test(reference_ids),  cmocka_unit_test(more_reference_ids),
         cmocka_unit_test(pieces),         cmocka_unit_test(byte_fallback),
         cmocka_unit_test(streaming),      cmocka_unit_test(truncated),
