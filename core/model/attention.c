@@ -171,12 +171,31 @@ static void weigh_tile(const struct vq_attention *a, const struct tile *t, float
                           weights + (rows - 1) * a->s->s.stride);
 }
 
-/* The rest of step 7: weights times values, times the gate, for one tile and one strip of columns.
- */
-static void mix_tile(const struct vq_attention *a, const struct tile *t, size_t strip)
+/* y += the tile's weights times the means of one strip; packed is scratch [VQ_TILE, S]. */
+static void add_means(const struct vq_attention *a, const struct tile *t, size_t strip,
+                      const float *weights, float *packed, float *y, size_t ldy)
 {
     const struct vq_engine *e = a->e;
-    const struct vq_values *value = &a->state->value, *mean = &a->state->mean;
+    size_t rows = t->t1 - t->t0, n, ldw = a->s->s.stride;
+    const int32_t *codes = vq_seen_codes(a, t->bh, &n);
+    if (n > 0 && n < e->S) {
+        for (size_t i = 0; i < rows; i++)
+            vq_pack_weights(packed + i * n, weights + i * ldw, codes, n);
+        weights = packed;
+        ldw = n;
+    }
+    if (n > 0)
+        vq_values_gemm(e->gemm, &a->state->mean.rows, t->bh, strip, 0, n, rows, weights, ldw, y,
+                       ldy);
+}
+
+/* The rest of step 7: weights times values, times the gate, for one tile and one strip of columns.
+ */
+static void mix_tile(const struct vq_attention *a, const struct tile *t, size_t strip,
+                     float *scratch)
+{
+    const struct vq_engine *e = a->e;
+    const struct vq_values *value = &a->state->value;
     struct vq_scratch *s = &a->s->s;
     size_t rows = t->t1 - t->t0, width = e->H * e->V, keys = a->s->len + t->t1;
     size_t oldest = a->s->len + t->t0 > e->M ? a->s->len + t->t0 - e->M : 0;
@@ -188,9 +207,7 @@ static void mix_tile(const struct vq_attention *a, const struct tile *t, size_t 
         memset(y + i * width, 0, cols * sizeof(*y));
     vq_values_gemm(e->gemm, value, t->bh, strip, a->s->start + k0, keys - k0, rows, weights + k0,
                    s->stride, y, width);
-    if (vq_sees_means(a))
-        vq_values_gemm(e->gemm, mean, t->bh, strip, 0, e->S, rows, weights + a->keys, s->stride, y,
-                       width);
+    add_means(a, t, strip, weights + a->keys, scratch, y, width);
     for (size_t i = 0; i < rows; i++)
         e->vec->mul(y + i * width, vq_proj_row(a, t->b, t->t0 + i) + vq_g_at(e, t->h) + c0, cols);
 }
@@ -219,10 +236,9 @@ static void weigh_task(void *ud, size_t task, int worker)
 
 static void mix_task(void *ud, size_t task, int worker)
 {
-    (void)worker;
     const struct vq_attention *a = ud;
     struct tile t = tile_of(a, task / a->state->value.strips);
-    mix_tile(a, &t, task % a->state->value.strips);
+    mix_tile(a, &t, task % a->state->value.strips, tile_scratch(a, worker));
 }
 
 struct norm_rows {

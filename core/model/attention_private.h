@@ -48,10 +48,19 @@ static inline int32_t *vq_code_row(const struct vq_attention *a, size_t bh)
     return a->state->code + bh * a->s->cap + a->s->start;
 }
 
-/* Whether some query may see means. */
-static inline bool vq_sees_means(const struct vq_attention *a)
+/* The codes of lane bh whose means a query may see, ascending: rows 0 to *n - 1 of its means. */
+static inline const int32_t *vq_seen_codes(const struct vq_attention *a, size_t bh, size_t *n)
 {
-    return a->e->config.agg_cache && a->s->position > (int64_t)a->s->len;
+    const int32_t *codes = vq_means_codes(&a->state->mean, bh, n);
+    *n = a->e->config.agg_cache ? *n : 0;
+    return codes;
+}
+
+/* The weights of these codes side by side, as rows of means are. */
+static inline void vq_pack_weights(float *to, const float *weights, const int32_t *codes, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        to[i] = weights[codes[i]];
 }
 
 /* Module w's norm of the stream's rows into s.h. */

@@ -22,11 +22,12 @@ struct step {
     float *queries;  /* [H, B, K]: q + v */
     float *content;  /* [H, 2 B, S]: codes against keys */
     float *position; /* [H, B, M + 1] */
+    float *packed;   /* [B, H, S] weights of the codes in use, side by side */
 };
 
 size_t vq_attention_step_floats(const struct vq_engine *e, size_t B)
 {
-    return B * e->H * (3 * e->K + 2 * e->S + e->M + 1);
+    return B * e->H * (3 * e->K + 3 * e->S + e->M + 1);
 }
 
 static struct step begin(struct vq_session *s, size_t module)
@@ -37,6 +38,7 @@ static struct step begin(struct vq_session *s, size_t module)
     t.queries = t.keys + 2 * bh * e->K;
     t.content = t.queries + bh * e->K;
     t.position = t.content + 2 * bh * e->S;
+    t.packed = t.position + bh * (e->M + 1);
     return t;
 }
 
@@ -141,11 +143,14 @@ static void weigh_task(void *ud, size_t bh, int worker)
 
     struct vq_run *run = a->s->s.runs + bh * (e->M + 1 + e->S);
     struct vq_rows_read *r = &a->s->s.rows_read[bh];
-    size_t means = vq_sees_means(a) ? e->S : 0;
+    size_t means;
+    const int32_t *codes = vq_seen_codes(a, bh, &means);
+    float *packed = t->packed + bh * e->S;
+    vq_pack_weights(packed, weights + a->keys, codes, means);
     *r = (struct vq_rows_read){0};
     r->value_runs = rows_to_read(r, run, weights, a->keys, &a->state->value, e->skip);
     r->mean_runs =
-        rows_to_read(r, run + r->value_runs, weights + a->keys, means, &a->state->mean, e->skip);
+        rows_to_read(r, run + r->value_runs, packed, means, &a->state->mean.rows, e->skip);
 }
 
 /* y += the rows of one strip that are to be read, weighted. */
@@ -164,9 +169,10 @@ static void sum_rows(const struct vq_attention *a, const struct vq_values *v, si
  * strip of one sequence and head. */
 static void mix_task(void *ud, size_t task, int worker)
 {
-    const struct vq_attention *a = &((const struct step *)ud)->a;
+    const struct step *t = ud;
+    const struct vq_attention *a = &t->a;
     const struct vq_engine *e = a->e;
-    struct vq_values *value = &a->state->value, *mean = &a->state->mean;
+    struct vq_values *value = &a->state->value;
     size_t bh = task / value->strips, strip = task % value->strips, h = bh % e->H;
     size_t c0 = vq_values_column(value, strip), cols = vq_values_columns(value, strip);
     float *row = vq_proj_row(a, bh / e->H, 0), *g = row + vq_g_at(e, h) + c0;
@@ -180,8 +186,8 @@ static void mix_task(void *ud, size_t task, int worker)
     vq_values_put(value, bh, strip, a->s->start + a->s->len, y);
     memset(y, 0, sizeof(y));
     sum_rows(a, value, bh, strip, a->s->start, a->keys, run, r->value_runs, weights, scaled, y);
-    sum_rows(a, mean, bh, strip, 0, e->S, run + r->value_runs, r->mean_runs, weights + a->keys,
-             scaled, y);
+    sum_rows(a, &a->state->mean.rows, bh, strip, 0, (size_t)a->state->mean.used[bh],
+             run + r->value_runs, r->mean_runs, t->packed + bh * e->S, scaled, y);
     e->vec->silu(g, g, cols);
     e->vec->mul(y, g, cols);
     memcpy(a->s->s.y + bh * e->V + c0, y, cols * sizeof(*y));
@@ -192,7 +198,7 @@ static void count_reads(const struct vq_attention *a)
     const struct vq_engine *e = a->e;
     struct vq_state_reads *reads = &a->s->reads;
     size_t row = vq_values_row_bytes(&a->state->value);
-    size_t counts = vq_sees_means(a) ? e->S * sizeof(float) : 0;
+    size_t seen, counts = vq_seen_codes(a, 0, &seen) && seen ? e->S * sizeof(float) : 0;
     for (size_t i = 0; i < a->s->B * e->H; i++) {
         const struct vq_rows_read *r = &a->s->s.rows_read[i];
         reads->bytes += r->needed * row + a->keys * sizeof(int32_t) + counts;

@@ -36,8 +36,8 @@ static enum vq_status alloc_module(struct vq_session *s, size_t i, struct vq_err
         !q->count || !q->query)
         return vq_nomem(err, "attention state", bh * (s->cap + e->S), sizeof(float));
     enum vq_status status =
-        vq_values_new(&m->value, s->arena, e->state, false, bh, s->cap, e->V, err);
-    return status ? status : vq_values_new(&m->mean, s->arena, e->state, true, bh, e->S, e->V, err);
+        vq_values_new(&m->value, s->arena, e->state, bh, s->cap, e->V, err);
+    return status ? status : vq_means_new(&m->mean, s->arena, e->state, bh, e->S, e->V, err);
 }
 
 enum vq_status vq_session_new(struct vq_session **out, const struct vq_engine *e, int batch,
@@ -80,6 +80,7 @@ void vq_session_free(struct vq_session *s)
         free(m->code);
         free(m->count);
         free(m->log_count);
+        vq_means_release(&m->mean);
         free(q->score);
         free(q->weight);
         free(q->code);
@@ -94,8 +95,6 @@ void vq_session_free(struct vq_session *s)
     free(s);
 }
 
-/* The window's rows are written before they are read, and a code's mean before its count is; but
- * blocks multiply the means of empty codes by 0, so nothing infinite may linger there. */
 void vq_session_reset(struct vq_session *s)
 {
     const struct vq_engine *e = s->e;
@@ -103,8 +102,7 @@ void vq_session_reset(struct vq_session *s)
     for (size_t i = 0; i < e->modules; i++) {
         struct vq_module_state *m = &s->module[i];
         memset(m->count, 0, bhs * sizeof(*m->count));
-        if (s->position > 0)
-            vq_values_clear(&m->mean);
+        vq_means_clear(&m->mean);
         for (size_t j = 0; j < bhs; j++)
             m->log_count[j] = vq_log_count(0);
         s->last[i].position = -1;
@@ -129,7 +127,7 @@ static void copy_sequence(struct vq_session *d, size_t b, const struct vq_sessio
             memcpy(dm->code + x * d->cap, sm->code + y * s->cap + s->start,
                    s->len * sizeof(*dm->code));
             vq_values_copy(&dm->value, x, 0, &sm->value, y, s->start, s->len);
-            vq_values_copy(&dm->mean, x, 0, &sm->mean, y, 0, S);
+            vq_means_copy(&dm->mean, x, &sm->mean, y);
             memcpy(dm->count + x * S, sm->count + y * S, S * sizeof(*dm->count));
             memcpy(dm->log_count + x * S, sm->log_count + y * S, S * sizeof(float));
             memcpy(dq->score + x * row, sq->score + y * row, row * sizeof(float));
@@ -203,7 +201,7 @@ static uint64_t state_bytes(const struct vq_engine *e, size_t B, size_t cap)
     uint64_t S = e->S, near = e->M + 1;
     uint64_t state = cap * 4 + S * (8 + 4);
     uint64_t values =
-        vq_values_bytes(e->state, false, cap, e->V) + vq_values_bytes(e->state, true, S, e->V);
+        vq_values_bytes(e->state, cap, e->V) + vq_means_bytes(e->state, S, e->V);
     uint64_t last = (near + S) * 8 + near * 4 + S * 8 + e->K * 4;
     return B * e->H * e->modules * (state + values + last) + B * e->N * 4;
 }
@@ -256,7 +254,7 @@ void vq_session_cache(const struct vq_session *s, int module, int b, float *room
         for (size_t t = 0; t < s->len; t++)
             vq_values_get(&m->value, bh + h, s->start + t, room + (h * e->M + t) * V);
         for (size_t c = 0; c < S; c++)
-            vq_values_get(&m->mean, bh + h, c, mean + (h * S + c) * V);
+            vq_means_get(&m->mean, bh + h, (int32_t)c, mean + (h * S + c) * V);
     }
 }
 

@@ -13,7 +13,6 @@ int64_t vq_session_drop_codes(struct vq_session *s, int module, int head, const 
 {
     const struct vq_engine *e = s->e;
     struct vq_module_state *m = &s->module[module];
-    const float nothing[VQ_STRIP] = {0};
     int64_t dropped = 0;
     for (size_t b = 0; b < s->B; b++)
         for (size_t c = 0; c < e->S; c++) {
@@ -23,8 +22,7 @@ int64_t vq_session_drop_codes(struct vq_session *s, int module, int head, const 
             dropped += b == 0 ? m->count[at] : 0;
             m->count[at] = 0;
             m->log_count[at] = vq_log_count(0);
-            for (size_t strip = 0; strip < m->mean.strips; strip++)
-                vq_values_put(&m->mean, b * e->H + (size_t)head, strip, c, nothing);
+            vq_means_drop(&m->mean, b * e->H + (size_t)head, (int32_t)c);
         }
     s->edited = true;
     forget_results(s);

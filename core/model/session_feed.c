@@ -139,8 +139,8 @@ static void fold_row(const struct vq_session *s, struct vq_module_state *m, size
     int64_t count = m->count[z]++;
     float share = (float)(1.0 / (double)(count + 1));
     m->log_count[z] = vq_log_count(count + 1);
-    vq_values_mix(&m->mean, e->vec, bh, (size_t)m->code[bh * s->cap + row],
-                  (float)((double)count / (double)(count + 1)), share, &m->value, row);
+    vq_means_mix(&m->mean, e->vec, bh, m->code[bh * s->cap + row],
+                 (float)((double)count / (double)(count + 1)), share, &m->value, row);
 }
 
 struct fold {
@@ -152,10 +152,11 @@ static void fold_task(void *ud, size_t task, int worker)
 {
     (void)worker;
     const struct fold *f = ud;
-    size_t bhs = vq_session_heads(f->s);
+    size_t bhs = vq_session_heads(f->s), bh = task % bhs;
     struct vq_module_state *m = &f->s->module[task / bhs];
+    vq_means_admit(&m->mean, bh, m->code + bh * f->s->cap + f->s->start, f->rows);
     for (size_t r = 0; r < f->rows; r++)
-        fold_row(f->s, m, task % bhs, f->s->start + r);
+        fold_row(f->s, m, bh, f->s->start + r);
 }
 
 /* The block's n rows join the window; what is now further back than M goes to the aggregate, which

@@ -14,7 +14,7 @@
 #include "core/base/mem.h"
 #include "core/model/engine_private.h"
 #include "core/model/session.h"
-#include "core/model/values.h"
+#include "core/model/means.h"
 
 /* The state of one module, B sequences; bh = b * H + h. */
 struct vq_module_state {
@@ -22,7 +22,7 @@ struct vq_module_state {
     struct vq_values value; /* lanes B H, rows cap */
     int64_t *count;         /* [B H, S] members of each code in the aggregate */
     float *log_count;       /* [B H, S] log(count), -inf where it is 0 */
-    struct vq_values mean;  /* lanes B H, rows S */
+    struct vq_means mean;   /* lanes B H, of S codes; in use are those with members */
 };
 
 /* The logarithm of a count, as scores take it. */

@@ -67,7 +67,7 @@ static void gather(struct arrays *a, const struct vq_session *s)
         }
         memcpy(a->lower + r * S, m->count + bh * S, S * sizeof(int64_t));
         for (size_t c = 0; c < S; c++)
-            vq_values_get(&m->mean, bh, c, a->upper + (r * S + c) * V);
+            vq_means_get(&m->mean, bh, (int32_t)c, a->upper + (r * S + c) * V);
     }
 }
 
@@ -87,9 +87,13 @@ static void scatter(const struct arrays *a, struct vq_session *s, size_t len)
                               a->xl_v + at * V * vq_row_size(a->format), a->scale + at * a->strips);
         }
         memcpy(m->count + bh * S, a->lower + r * S, S * sizeof(int64_t));
-        for (size_t c = 0; c < S; c++) {
-            vq_values_set(&m->mean, bh, c, a->upper + (r * S + c) * V);
-            m->log_count[bh * S + c] = vq_log_count(m->count[bh * S + c]);
+        for (int32_t c = 0; c < (int32_t)S; c++) {
+            size_t at = bh * S + (size_t)c;
+            m->log_count[at] = vq_log_count(m->count[at]);
+            if (m->count[at] == 0)
+                continue;
+            vq_means_admit(&m->mean, bh, &c, 1);
+            vq_means_set(&m->mean, bh, c, a->upper + (r * S + (size_t)c) * V);
         }
     }
 }

@@ -20,15 +20,14 @@ static size_t width_of(size_t V)
     return ((V + strips_of(V) - 1) / strips_of(V) + 63) / 64 * 64;
 }
 
-uint64_t vq_values_bytes(enum vq_weight_format format, bool means, size_t rows, size_t V)
+uint64_t vq_values_bytes(enum vq_weight_format format, size_t rows, size_t V)
 {
-    size_t exact = !means ? 0 : format == VQ_WEIGHT_BF16 ? 2 : format == VQ_WEIGHT_INT8 ? 4 : 0;
     size_t scale = format == VQ_WEIGHT_INT8 ? sizeof(float) : 0;
-    return (uint64_t)(rows * strips_of(V)) * (width_of(V) * (vq_row_size(format) + exact) + scale);
+    return (uint64_t)(rows * strips_of(V)) * (width_of(V) * vq_row_size(format) + scale);
 }
 
 enum vq_status vq_values_new(struct vq_values *v, struct vq_arena *a, enum vq_weight_format format,
-                             bool means, size_t lanes, size_t rows, size_t V, struct vq_err *err)
+                             size_t lanes, size_t rows, size_t V, struct vq_err *err)
 {
     *v = (struct vq_values){
         .format = format, .lanes = lanes, .rows = rows, .V = V, .strips = strips_of(V)};
@@ -40,10 +39,6 @@ enum vq_status vq_values_new(struct vq_values *v, struct vq_arena *a, enum vq_we
     bool ok = v->data != NULL;
     if (format == VQ_WEIGHT_INT8)
         ok = ok && (v->scale = vq_arena_alloc(a, all, sizeof(float)));
-    if (means && format == VQ_WEIGHT_INT8)
-        ok = ok && (v->exact = vq_arena_alloc(a, numbers, sizeof(float)));
-    if (means && format == VQ_WEIGHT_BF16)
-        ok = ok && (v->low = vq_arena_alloc(a, numbers, sizeof(uint16_t)));
     return ok ? VQ_OK : vq_nomem(err, "attention state", numbers, sizeof(float));
 }
 
@@ -64,7 +59,7 @@ static unsigned char *data_at(const struct vq_values *v, size_t at)
     return v->data + at * v->width * vq_row_size(v->format);
 }
 
-const void *vq_values_at(const struct vq_values *v, size_t lane, size_t strip, size_t row)
+void *vq_values_at(const struct vq_values *v, size_t lane, size_t strip, size_t row)
 {
     return data_at(v, place(v, lane, strip, row));
 }
@@ -77,33 +72,21 @@ const float *vq_values_scales(const struct vq_values *v, size_t lane, size_t str
 void vq_values_put(struct vq_values *v, size_t lane, size_t strip, size_t row, const float *from)
 {
     size_t at = place(v, lane, strip, row), n = vq_values_columns(v, strip);
-    if (v->low) {
-        vq_row_split((uint16_t *)(void *)data_at(v, at), v->low + at * v->width, from, n);
-        return;
-    }
     float scale = vq_row_pack(v->format, data_at(v, at), from, n);
     if (v->scale)
         v->scale[at] = scale;
-    if (v->exact)
-        memcpy(v->exact + at * v->width, from, n * sizeof(*from));
 }
 
-/* One strip of a row; means are the exact ones. */
-static void get_strip(const struct vq_values *v, size_t lane, size_t strip, size_t row, float *to)
+void vq_values_take(const struct vq_values *v, size_t lane, size_t strip, size_t row, float *to)
 {
     size_t at = place(v, lane, strip, row), n = vq_values_columns(v, strip);
-    if (v->low)
-        vq_row_join(to, (const uint16_t *)(const void *)data_at(v, at), v->low + at * v->width, n);
-    else if (v->exact)
-        memcpy(to, v->exact + at * v->width, n * sizeof(*to));
-    else
-        vq_row_unpack(v->format, to, data_at(v, at), n, v->scale ? v->scale[at] : 1.0f);
+    vq_row_unpack(v->format, to, data_at(v, at), n, v->scale ? v->scale[at] : 1.0f);
 }
 
 void vq_values_get(const struct vq_values *v, size_t lane, size_t row, float *to)
 {
     for (size_t s = 0; s < v->strips; s++)
-        get_strip(v, lane, s, row, to + vq_values_column(v, s));
+        vq_values_take(v, lane, s, row, to + vq_values_column(v, s));
 }
 
 void vq_values_set(struct vq_values *v, size_t lane, size_t row, const float *from)
@@ -155,53 +138,43 @@ void vq_values_set_raw(struct vq_values *v, size_t lane, size_t row, enum vq_wei
     }
 }
 
-void vq_values_mix(struct vq_values *means, const struct vq_vec *vec, size_t lane, size_t row,
-                   float a, float b, const struct vq_values *from, size_t from_row)
-{
-    float mean[VQ_STRIP], value[VQ_STRIP];
-    for (size_t s = 0; s < means->strips; s++) {
-        get_strip(means, lane, s, row, mean);
-        get_strip(from, lane, s, from_row, value);
-        vec->mix(mean, a, b, value, vq_values_columns(means, s));
-        vq_values_put(means, lane, s, row, mean);
-    }
-}
-
 /* The arrays of a store, with the bytes that a row of a strip has in each. */
 struct array {
     unsigned char *data;
     size_t row;
 };
 
-static size_t arrays_of(const struct vq_values *v, struct array out[4])
+static size_t arrays_of(const struct vq_values *v, struct array out[2])
 {
     size_t n = 0;
     out[n++] = (struct array){v->data, v->width * vq_row_size(v->format)};
     if (v->scale)
         out[n++] = (struct array){(unsigned char *)v->scale, sizeof(float)};
-    if (v->low)
-        out[n++] = (struct array){(unsigned char *)v->low, v->width * sizeof(uint16_t)};
-    if (v->exact)
-        out[n++] = (struct array){(unsigned char *)v->exact, v->width * sizeof(float)};
     return n;
 }
 
-void vq_values_move(struct vq_values *v, size_t to, size_t from, size_t n)
+void vq_values_move_in(struct vq_values *v, size_t lane, size_t to, size_t from, size_t n)
 {
-    struct array a[4];
+    struct array a[2];
     size_t arrays = arrays_of(v, a);
-    for (size_t i = 0; i < arrays; i++) {
-        for (size_t s = 0; s < v->lanes * v->strips; s++) {
-            unsigned char *strip = a[i].data + s * v->rows * a[i].row;
+    for (size_t i = 0; i < arrays && to != from; i++) {
+        for (size_t s = 0; s < v->strips; s++) {
+            unsigned char *strip = a[i].data + place(v, lane, s, 0) * a[i].row;
             memmove(strip + to * a[i].row, strip + from * a[i].row, n * a[i].row);
         }
     }
 }
 
+void vq_values_move(struct vq_values *v, size_t to, size_t from, size_t n)
+{
+    for (size_t lane = 0; lane < v->lanes; lane++)
+        vq_values_move_in(v, lane, to, from, n);
+}
+
 void vq_values_copy(struct vq_values *d, size_t lane, size_t row, const struct vq_values *s,
                     size_t from_lane, size_t from_row, size_t n)
 {
-    struct array to[4], from[4];
+    struct array to[2], from[2];
     size_t arrays = arrays_of(d, to);
     arrays_of(s, from);
     for (size_t i = 0; i < arrays; i++) {
@@ -209,14 +182,6 @@ void vq_values_copy(struct vq_values *d, size_t lane, size_t row, const struct v
             memcpy(to[i].data + place(d, lane, strip, row) * to[i].row,
                    from[i].data + place(s, from_lane, strip, from_row) * to[i].row, n * to[i].row);
     }
-}
-
-void vq_values_clear(struct vq_values *v)
-{
-    struct array a[4];
-    size_t arrays = arrays_of(v, a), rows = v->lanes * v->strips * v->rows;
-    for (size_t i = 0; i < arrays; i++)
-        memset(a[i].data, 0, rows * a[i].row);
 }
 
 /* Up to CHUNK rows as floats; of int8 as vq_rows_sum has them, with the scales in the weights. */

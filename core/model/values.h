@@ -1,20 +1,13 @@
 /*
  * values: the rows of values that a session keeps for one module, of all its sequences and heads
- * ("lanes"): the window's, or the aggregate's means. They are what generation reads beside the
- * weights, so they may be kept in bf16 or int8; every sum over them is in f32.
- *
- * A running mean cannot live in such a format: once a code has 256 members, what one more adds is
- * smaller than half a step, and the mean would stand still for ever. So means are kept exactly and
- * rounded anew, from the exact ones, whenever they change; attention reads the rounded ones. In
- * bf16 the two together are the exact float cut in two halves, in int8 the float is kept beside it.
- * The error of what attention reads is therefore one rounding, after any number of tokens.
+ * ("lanes"): the window's, or (means.h) the aggregate's means. They are what generation reads
+ * beside the weights, so they may be kept in bf16 or int8; every sum over them is in f32.
  */
 #ifndef VQ_CORE_MODEL_VALUES_H
 #define VQ_CORE_MODEL_VALUES_H
 
 #include "core/base/arena.h"
 #include "core/kernels/rows.h"
-#include "core/kernels/vec.h"
 
 struct vq_values {
     enum vq_weight_format format;
@@ -22,17 +15,15 @@ struct vq_values {
     size_t strips, width; /* V columns in strips of equal width, the last with columns to spare */
     unsigned char *data;  /* [lanes, strips, rows, width] */
     float *scale;         /* [lanes, strips, rows]; int8 only */
-    uint16_t *low;        /* means in bf16: the lower halves, as data */
-    float *exact;         /* means in int8: the floats, as data */
 };
 
 /* Zeroed rows in the arena. VQ_ENOMEM. */
 enum vq_status vq_values_new(struct vq_values *v, struct vq_arena *a, enum vq_weight_format format,
-                             bool means, size_t lanes, size_t rows, size_t V, struct vq_err *err);
+                             size_t lanes, size_t rows, size_t V, struct vq_err *err);
 /* Bytes of one row, as attention reads it. */
 size_t vq_values_row_bytes(const struct vq_values *v);
 /* Bytes that so many rows take in memory. */
-uint64_t vq_values_bytes(enum vq_weight_format format, bool means, size_t rows, size_t V);
+uint64_t vq_values_bytes(enum vq_weight_format format, size_t rows, size_t V);
 
 /* The columns of strip s: from vq_values_column(v, s), so many. */
 static inline size_t vq_values_column(const struct vq_values *v, size_t s)
@@ -44,33 +35,29 @@ static inline size_t vq_values_columns(const struct vq_values *v, size_t s)
     return v->V - s * v->width < v->width ? v->V - s * v->width : v->width;
 }
 /* Where a row of a strip begins; the next one follows. Scales likewise, NULL without. */
-const void *vq_values_at(const struct vq_values *v, size_t lane, size_t strip, size_t row);
+void *vq_values_at(const struct vq_values *v, size_t lane, size_t strip, size_t row);
 const float *vq_values_scales(const struct vq_values *v, size_t lane, size_t strip, size_t row);
 
-/* One strip of a row from plain numbers. */
+/* One strip of a row from plain numbers, and as plain numbers. */
 void vq_values_put(struct vq_values *v, size_t lane, size_t strip, size_t row, const float *from);
-/* A whole row as plain numbers [V]: means are the exact ones. */
+void vq_values_take(const struct vq_values *v, size_t lane, size_t strip, size_t row, float *to);
+/* A whole row as plain numbers [V]. */
 void vq_values_get(const struct vq_values *v, size_t lane, size_t row, float *to);
 /* A whole row from plain numbers [V]. */
 void vq_values_set(struct vq_values *v, size_t lane, size_t row, const float *from);
 
 /* A whole row as it is kept, [V] numbers of the format in order and a scale for each strip (int8;
- * else untouched); and from numbers of any format, converted if it is another than the store's.
- * Means kept in two halves are not for these. */
+ * else untouched); and from numbers of any format, converted if it is another than the store's. */
 void vq_values_get_raw(const struct vq_values *v, size_t lane, size_t row, void *to, float *scale);
 void vq_values_set_raw(struct vq_values *v, size_t lane, size_t row, enum vq_weight_format f,
                        const void *from, const float *scale);
 
-/* mean row = a * mean row + b * row `from_row` of `from`, strip by strip; both of one V. */
-void vq_values_mix(struct vq_values *means, const struct vq_vec *vec, size_t lane, size_t row,
-                   float a, float b, const struct vq_values *from, size_t from_row);
-
-/* Rows as they are: to a place in the same lane (they may overlap), to another store of the same
- * format. */
+/* Rows as they are: to a place in the same lane (they may overlap), of all lanes or of one; to
+ * another store of the same format. */
 void vq_values_move(struct vq_values *v, size_t to, size_t from, size_t n);
+void vq_values_move_in(struct vq_values *v, size_t lane, size_t to, size_t from, size_t n);
 void vq_values_copy(struct vq_values *d, size_t lane, size_t row, const struct vq_values *s,
                     size_t from_lane, size_t from_row, size_t n);
-void vq_values_clear(struct vq_values *v);
 
 /* c[M,columns] += w[M,n] times rows row..row+n-1 of a strip, as vq_gemm_nn does it in f32; w and c
  * with strides. For blocks; single queries use vq_rows_sum. */

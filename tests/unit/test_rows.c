@@ -118,7 +118,7 @@ static void make_store(struct store *s, enum vq_weight_format f, size_t V)
     float x[512];
     s->arena = vq_arena_new(0);
     assert_non_null(s->arena);
-    assert_int_equal(vq_values_new(&s->v, s->arena, f, false, 1, ROWS, V, &err), VQ_OK);
+    assert_int_equal(vq_values_new(&s->v, s->arena, f, 1, ROWS, V, &err), VQ_OK);
     for (size_t r = 0; r < ROWS; r++) {
         fill(x, V);
         vq_values_set(&s->v, 0, r, x);
@@ -190,38 +190,6 @@ static void sums_are_right_and_those_of_blocks(void **state)
     }
 }
 
-/* As many members as make a step in bf16 larger than what one of them adds: a mean that was rounded
- * each time would stand still. */
-static void means_do_not_stand_still(void **state)
-{
-    (void)state;
-    enum { N = 5000, V = 64 };
-    for (size_t i = 0; i < 3; i++) {
-        struct vq_arena *arena = vq_arena_new(0);
-        struct vq_values value, mean;
-        struct vq_err err;
-        float x[V], last[V];
-        double sum[V] = {0};
-        assert_int_equal(vq_values_new(&value, arena, formats[i], false, 1, 1, V, &err), VQ_OK);
-        assert_int_equal(vq_values_new(&mean, arena, formats[i], true, 1, 1, V, &err), VQ_OK);
-        for (int n = 0; n < N; n++) {
-            fill(x, V);
-            for (size_t c = 0; c < V; c++)
-                x[c] += n < N / 2 ? 1.0f : 3.0f;
-            vq_values_set(&value, 0, 0, x);
-            vq_values_get(&value, 0, 0, x);
-            vq_values_mix(&mean, vq_vec_default(), 0, 0, (float)((double)n / (n + 1)),
-                          (float)(1.0 / (n + 1)), &value, 0);
-            for (size_t c = 0; c < V; c++)
-                sum[c] += x[c];
-        }
-        vq_values_get(&mean, 0, 0, last);
-        for (size_t c = 0; c < V; c++) /* each step rounds a few times to 2^-24 of what is there */
-            assert_true(fabs(last[c] - sum[c] / N) < 4 * N * 0x1p-24);
-        vq_arena_free(arena);
-    }
-}
-
 static void rows_move_and_are_copied(void **state)
 {
     (void)state;
@@ -236,9 +204,6 @@ static void rows_move_and_are_copied(void **state)
             vq_values_get(&d.v, 0, 2 + r, back);
             assert_memory_equal(back, s.row[10 + r], 300 * sizeof(float));
         }
-        vq_values_clear(&d.v);
-        vq_values_get(&d.v, 0, 7, back);
-        assert_true(largest(back, 300) == 0);
         vq_arena_free(s.arena);
         vq_arena_free(d.arena);
     }
@@ -251,7 +216,6 @@ int main(void)
         cmocka_unit_test(what_is_not_finite_stays_so),
         cmocka_unit_test(two_halves_are_the_float),
         cmocka_unit_test(sums_are_right_and_those_of_blocks),
-        cmocka_unit_test(means_do_not_stand_still),
         cmocka_unit_test(rows_move_and_are_copied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
