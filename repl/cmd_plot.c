@@ -179,13 +179,13 @@ static void name_curves(struct sh_plotting *p)
     size_t n_run = sh_opt_count(p->a, "run"), n_metric = sh_opt_count(p->a, "metric");
     const char *metric = sh_opt_nth(p->a, "metric", 0);
     p->chart.xlabel = sh_align_label(sh_align_of(sh_opt_text(p->a, "align")));
-    const char *and = n_metric > 1 ? " and " : "";
-    const char *others = n_metric == 2 ? sh_opt_nth(p->a, "metric", 1) : "others";
-    others = n_metric > 1 ? others : "";
+    const char *and = n_metric > 1 ? " and " : "", *second = "";
+    if (n_metric > 1)
+        second = n_metric == 2 ? sh_opt_nth(p->a, "metric", 1) : "others";
     if (n_run == 1)
-        snprintf(p->title, sizeof(p->title), "%s%s%s of run %s", metric, and, others, p->run);
+        snprintf(p->title, sizeof(p->title), "%s%s%s of run %s", metric, and, second, p->run);
     else
-        snprintf(p->title, sizeof(p->title), "%s%s%s of %zu runs", metric, and, others, n_run);
+        snprintf(p->title, sizeof(p->title), "%s%s%s of %zu runs", metric, and, second, n_run);
     if (sh_opt_real(p->a, "smooth") > 0)
         snprintf(p->subtitle, sizeof(p->subtitle), "smoothed, weight %g",
                  sh_opt_real(p->a, "smooth"));

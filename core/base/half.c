@@ -9,19 +9,15 @@ float vq_f16_to_f32(uint16_t h)
     } else if (exponent) {
         bits = sign | (exponent + 112) << 23 | rest << 13;
     } else {
-        float small = (float)rest * 0x1p-24f; /* subnormal here, exact and normal as a float */
-        memcpy(&bits, &small, sizeof(bits));
-        bits |= sign;
+        /* subnormal here, exact and normal as a float */
+        bits = sign | vq_f32_to_bits((float)rest * 0x1p-24f);
     }
-    float x;
-    memcpy(&x, &bits, sizeof(x));
-    return x;
+    return vq_bits_to_f32(bits);
 }
 
 uint16_t vq_f32_to_f16(float x)
 {
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof(bits));
+    uint32_t bits = vq_f32_to_bits(x);
     uint32_t sign = bits >> 16 & 0x8000u, size = bits & 0x7fffffffu;
     if (size > 0x7f800000u)
         return (uint16_t)(sign | 0x7e00u | (size >> 13 & 0x3ffu));

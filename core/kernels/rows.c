@@ -11,20 +11,6 @@ size_t vq_row_size(enum vq_weight_format f)
     return f == VQ_WEIGHT_F32 ? sizeof(float) : f == VQ_WEIGHT_BF16 ? sizeof(uint16_t) : 1;
 }
 
-static uint32_t bits_of(float x)
-{
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof(bits));
-    return bits;
-}
-
-static float float_of(uint32_t bits)
-{
-    float x;
-    memcpy(&x, &bits, sizeof(x));
-    return x;
-}
-
 /* Numbers of 64 columns into their places. */
 static void place_bytes(int8_t *dst, const int8_t *q)
 {
@@ -40,24 +26,24 @@ static float pack_int8(int8_t *dst, const float *v, size_t n)
     const float magic = 12582912.0f, least = 0x1p-100f;
     uint32_t top = 0;
     for (size_t i = 0; i < n; i++) {
-        uint32_t size = bits_of(v[i]) & 0x7fffffffu;
+        uint32_t size = vq_f32_to_bits(v[i]) & 0x7fffffffu;
         top = size > top ? size : top;
     }
     bool finite = top < 0x7f800000u;
-    if (!finite || float_of(top) < least) {
+    if (!finite || vq_bits_to_f32(top) < least) {
         memset(dst, 0, (n + 63) / 64 * 64);
         return finite ? 0.0f : NAN;
     }
-    const float up = 127.0f / float_of(top);
+    const float up = 127.0f / vq_bits_to_f32(top);
     for (size_t c = 0; c < n; c += 64) {
         int8_t q[64] = {0};
         for (size_t i = 0; i < 64 && c + i < n; i++) {
             float rounded = v[c + i] * up;
-            q[i] = (int8_t)bits_of(rounded + magic);
+            q[i] = (int8_t)vq_f32_to_bits(rounded + magic);
         }
         place_bytes(dst + c, q);
     }
-    return float_of(top) / 127.0f;
+    return vq_bits_to_f32(top) / 127.0f;
 }
 
 float vq_row_pack(enum vq_weight_format f, void *dst, const float *v, size_t n)
@@ -93,7 +79,7 @@ void vq_row_unpack(enum vq_weight_format f, float *dst, const void *src, size_t 
 void vq_row_split(uint16_t *high, uint16_t *low, const float *v, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        uint32_t bits = bits_of(v[i]);
+        uint32_t bits = vq_f32_to_bits(v[i]);
         bits = (bits & 0x7fffffffu) > 0x7f800000u ? 0x7fc00000u : bits;
         high[i] = (uint16_t)((bits + 0x8000u) >> 16);
         low[i] = (uint16_t)bits;
@@ -103,7 +89,7 @@ void vq_row_split(uint16_t *high, uint16_t *low, const float *v, size_t n)
 void vq_row_join(float *v, const uint16_t *high, const uint16_t *low, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        v[i] = float_of(((uint32_t)high[i] << 16) + (uint32_t)(int32_t)(int16_t)low[i]);
+        v[i] = vq_bits_to_f32(((uint32_t)high[i] << 16) + (uint32_t)(int32_t)(int16_t)low[i]);
 }
 
 void vq_rows_sum(const struct vq_gemm *g, enum vq_weight_format f, size_t runs,

@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "core/base/half.h"
+
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF
 #endif
@@ -30,20 +32,6 @@ static inline float madd(float a, float b, float c)
 #else
     return a * b + c;
 #endif
-}
-
-static inline float from_bits(uint32_t bits)
-{
-    float x;
-    memcpy(&x, &bits, sizeof(x));
-    return x;
-}
-
-static inline uint32_t to_bits(float x)
-{
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof(bits));
-    return bits;
 }
 
 /*
@@ -69,10 +57,10 @@ static inline float exp1(float x)
     p = madd(p, r, 0x1.fffffcp-2f);
     p = madd(p, r, 1.0f);
     p = madd(p, r, 1.0f);
-    int32_t e = (int32_t)(to_bits(shifted) - to_bits(magic));
+    int32_t e = (int32_t)(vq_f32_to_bits(shifted) - vq_f32_to_bits(magic));
     int32_t half = e >> 1;
-    float s1 = from_bits((uint32_t)(half + 127) << 23);
-    float s2 = from_bits((uint32_t)(e - half + 127) << 23);
+    float s1 = vq_bits_to_f32((uint32_t)(half + 127) << 23);
+    float s2 = vq_bits_to_f32((uint32_t)(e - half + 127) << 23);
     return p * s1 * s2;
 }
 

@@ -100,9 +100,9 @@ static void score(const struct step *t)
 /*
  * The rows of n that have a weight, in runs, or all of them. Leaving others out changes nothing: a
  * chain of multiply-adds y' = y + 0 v is y' = y for every finite v (a zero may lose its sign, and a
- * zero of either sign adds nothing to what follows). Weights of 0 are exact ones: those of codes
- * that have no members, of keys more than 104 nats below the best (half the smallest float is
- * e^-103.97), and those that VQ_SKIP_LIGHT made 0.
+ * zero of either sign adds nothing to what follows). Weights of 0 are exact ones: those of keys and
+ * codes more than 104 nats below the best (half the smallest float is e^-103.97), and those that
+ * VQ_SKIP_LIGHT made 0.
  */
 static size_t rows_to_read(struct vq_rows_read *r, struct vq_run *run, const float *weight,
                            size_t n, const struct vq_values *v, enum vq_skip skip)

@@ -19,20 +19,6 @@
 #include "core/base/rng.h"
 #include "core/base/utf8.h"
 
-static float from_bits(uint32_t bits)
-{
-    float x;
-    memcpy(&x, &bits, sizeof(x));
-    return x;
-}
-
-static uint32_t to_bits(float x)
-{
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof(bits));
-    return bits;
-}
-
 /* The value binary16 stands for, by its definition. */
 static double f16_value(uint16_t h)
 {
@@ -53,7 +39,7 @@ static void half_round_trips(void **state)
             assert_int_equal(vq_f32_to_bf16(b), h | 0x0040);
         } else {
             assert_int_equal(vq_f32_to_bf16(b), h);
-            assert_int_equal(to_bits(b), i << 16);
+            assert_int_equal(vq_f32_to_bits(b), i << 16);
         }
         if (isnan(f)) {
             assert_int_equal(vq_f32_to_f16(f), h | 0x0200);
@@ -89,8 +75,8 @@ static void half_rounding(void **state)
         {0x387fc000, 0x3880, 0x03ff}, {0x80000001, 0x8000, 0x8000},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        assert_int_equal(vq_f32_to_bf16(from_bits(cases[i].x)), cases[i].bf16);
-        assert_int_equal(vq_f32_to_f16(from_bits(cases[i].x)), cases[i].f16);
+        assert_int_equal(vq_f32_to_bf16(vq_bits_to_f32(cases[i].x)), cases[i].bf16);
+        assert_int_equal(vq_f32_to_f16(vq_bits_to_f32(cases[i].x)), cases[i].f16);
     }
 }
 
